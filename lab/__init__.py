@@ -1,0 +1,1 @@
+"""The embedded lab: the platform's real parts on one Linux machine."""

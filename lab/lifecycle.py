@@ -1,0 +1,135 @@
+"""Bring the lab up, take it down, say how it is. Every step looks first and does only what is missing, so each repairs a lab that died."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from lab import bastion, components, control_plane, git_server, network, node, nspawn_guest, object_store, pki, proxmox_host, service, ssh
+from lab.components import host as packages
+from lab.machine import Machine, unmount_below
+from lab.settings import CHECKOUT, INVENTORY, NODES, STATE
+from lab.shell import LabError, in_namespace
+
+_console = Console(highlight=False)
+
+
+def up() -> int:
+    """The hosts, then the main job."""
+    hosts()
+    _console.print("[bold]ansible-playbook -i inventory/lab site.yml[/bold]")
+    return subprocess.run([*_program("ansible-playbook"), "-i", str(INVENTORY), "site.yml"], cwd=CHECKOUT, check=False).returncode
+
+
+def hosts() -> None:
+    """Every host of the lab, ready."""
+    packages.ensure_packages()
+    components.ensure()
+    STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with _step("network: a switch and a namespace for each host"):
+        network.up()
+    ssh.write_configuration()
+    pki.authority()
+    control_plane_services = control_plane.services()
+    machines = _machines()
+    git_server.seed()
+    others = [object_store.service(), git_server.service(), proxmox_host.service()]
+    for program in [*control_plane_services, *others]:
+        program.start()
+    for machine in machines:
+        machine.start()
+    for program in control_plane_services:
+        with _step(f"{program.host.name}: {program.name}"):
+            program.wait()
+    with _step("control-plane: cluster DNS"):
+        control_plane.bootstrap()
+    for program in others[:2]:
+        with _step(f"{program.host.name}: {program.name}"):
+            program.wait()
+    for machine in machines:
+        with _step(f"{machine.host.name}: systemd and sshd"):
+            machine.wait()
+    for worker in NODES:
+        proxmox_host.guest().replug(worker.vmid)
+    with _step("pve: the Proxmox API, disks plugged"):
+        others[2].wait()
+    with ThreadPoolExecutor() as pool:
+        loads = {worker.name: pool.submit(node.load_images, worker) for worker in NODES}
+        for name, load in loads.items():
+            with _step(f"{name}: container images"):
+                load.result()
+    for worker in NODES:
+        with _step(f"{worker.name}: Ready"):
+            _await(lambda worker=worker: node.ready(worker), lambda worker=worker: node.why_not_ready(worker))
+
+
+def down() -> None:
+    """Nothing of the lab remains but the component cache."""
+    for machine in _machines_by_name():
+        with _step(f"{machine.host.name}: off"):
+            machine.remove()
+    for name in service.running():
+        with _step(f"{name}: stopped"):
+            service.stop(name)
+    nspawn_guest.detach_below(STATE)
+    unmount_below(STATE)
+    network.down()
+    shutil.rmtree(STATE, ignore_errors=True)
+    _console.print("The lab is gone; the component cache stays (make clean removes it).")
+
+
+def status() -> int:
+    """What runs, then the platform's own summary."""
+    programs = service.running()
+    if not programs:
+        _console.print("The lab is down. Bring it up with: make lab")
+        return 1
+    _console.print(f"Running: {', '.join(programs)}")
+    argv = [*_program("ansible-playbook"), "-i", str(INVENTORY), "playbooks/summary.yml"]
+    return subprocess.run(argv, cwd=CHECKOUT, check=False).returncode
+
+
+def kubectl(words: Sequence[str]) -> int:
+    """kubectl with the terminal's own input and output."""
+    binary = components.path("kubernetes") / "kubectl"
+    argv = [*in_namespace(control_plane.CONTROL_PLANE), str(binary), f"--kubeconfig={control_plane.KUBECONFIG}", *words]
+    return subprocess.run(argv, check=False).returncode
+
+
+def _machines() -> list[Machine]:
+    return [bastion.machine(), *(node.machine(worker) for worker in NODES)]
+
+
+def _machines_by_name() -> list[Machine]:
+    """The machines without what they are made of, which may not be there any more."""
+    return [Machine(host) for host in (bastion.BASTION, *NODES)]
+
+
+def _program(name: str) -> list[str]:
+    return [os.path.join(os.path.dirname(sys.executable), name)]
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    """Say what is waited for, and then how long it took."""
+    start = time.monotonic()
+    with _console.status(title):
+        yield
+    _console.print(f"[green]✔[/green] {title} [dim]({time.monotonic() - start:.1f} s)[/dim]")
+
+
+def _await(ready: Callable[[], bool], error: Callable[[], LabError], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise error()
+        time.sleep(0.5)
