@@ -1,0 +1,53 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""uvicorn with the two things that Proxmox's HTTP server does and ASGI cannot say: a reason phrase, and a lost connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+REASON_HEADER = "x-lab-reason"
+DROP_HEADER = "x-lab-drop"
+
+
+class _Connection(h11.Connection):
+    """Turns the lab's own response headers into what they stand for."""
+
+    protocol: H11Protocol
+
+    def send(self, event: Any) -> Any:
+        if isinstance(event, h11.Response):
+            own = {name.decode(): value for name, value in event.headers}
+            if DROP_HEADER in own:
+                self.protocol.transport.abort()
+            if REASON_HEADER in own:
+                headers = [(name, value) for name, value in event.headers if name.decode() != REASON_HEADER]
+                event = h11.Response(status_code=event.status_code, headers=headers, reason=own[REASON_HEADER])
+        return super().send(event)
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 with Proxmox's status lines."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.conn = _Connection(h11.SERVER)
+        self.conn.protocol = self
+
+
+def configure(app: ASGIApp, host: str, port: int, cert: str, key: str) -> uvicorn.Config:
+    """Settings of a server with TLS for the application."""
+    return uvicorn.Config(
+        app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, http=Protocol, ws="none", log_level="warning", access_log=False
+    )
+
+
+def run(app: ASGIApp, host: str, port: int, cert: str, key: str) -> None:
+    """Serve until told to stop."""
+    uvicorn.Server(configure(app, host, port, cert, key)).run()
