@@ -92,6 +92,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
 def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     encoding = serialization.Encoding.PEM
     pair.key.touch(mode=0o600)
-    pair.key.write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    # Not PKCS8: the apiserver reads an account key only in the form of its own algorithm.
+    pair.key.write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()))
     # The certificate comes last: where it is, the key is.
     pair.certificate.write_bytes(certificate.public_bytes(encoding))

@@ -17,6 +17,7 @@ from lab.settings import (
     DNS_SERVICE,
     HOSTS,
     KUBERNETES_SERVICE,
+    NODES,
     POD_NETWORK,
     SERVICE_NETWORK,
     STATE,
@@ -109,10 +110,11 @@ def services() -> list[Service]:
             [kubernetes / "kube-scheduler", f"--kubeconfig={DIRECTORY}/kube-scheduler.conf", "--leader-elect=false"],
             "https://127.0.0.1:10259/healthz",
         ),
-        # The apiserver calls webhooks by their Service's address, so its host needs the rules of a node.
+        # The apiserver calls webhooks by their Service's address, so its host needs the rules of a node. kube-proxy waits for the Node
+        # object of the name that it is given, and this host has none; the rules are the same under a worker's name.
         service(
             "kube-proxy",
-            [kubernetes / "kube-proxy", f"--config={DIRECTORY}/proxy.yaml", f"--hostname-override={CONTROL_PLANE.name}"],
+            [kubernetes / "kube-proxy", f"--config={DIRECTORY}/proxy.yaml", f"--hostname-override={NODES[0].name}"],
             "http://127.0.0.1:10256/livez",
         ),
         service("coredns", [component("coredns") / "coredns", "-conf", DIRECTORY / "Corefile"], "http://127.0.0.1:8181/ready"),

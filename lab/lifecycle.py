@@ -43,25 +43,25 @@ def hosts() -> None:
     machines = _machines()
     git_server.seed()
     others = [object_store.service(), git_server.service(), proxmox_host.service()]
-    for program in [*control_plane_services, *others]:
-        program.start()
     for machine in machines:
         machine.start()
+    for program in others:
+        program.start()
+    # The first two one after the other: each needs the one before it, and backs off for seconds where it is not there.
     for program in control_plane_services:
-        with _step(f"{program.host.name}: {program.name}"):
-            program.wait()
+        program.start()
+        if program.name in ("etcd", "kube-apiserver"):
+            _wait(program)
     with _step("control-plane: cluster DNS"):
         control_plane.bootstrap()
-    for program in others[:2]:
-        with _step(f"{program.host.name}: {program.name}"):
-            program.wait()
+    for program in [*control_plane_services[2:], *others[:2]]:
+        _wait(program)
     for machine in machines:
         with _step(f"{machine.host.name}: systemd and sshd"):
             machine.wait()
     for worker in NODES:
         proxmox_host.guest().replug(worker.vmid)
-    with _step("pve: the Proxmox API, disks plugged"):
-        others[2].wait()
+    _wait(others[2])
     with ThreadPoolExecutor() as pool:
         loads = {worker.name: pool.submit(node.load_images, worker) for worker in NODES}
         for name, load in loads.items():
@@ -103,6 +103,11 @@ def kubectl(words: Sequence[str]) -> int:
     binary = components.path("kubernetes") / "kubectl"
     argv = [*in_namespace(control_plane.CONTROL_PLANE), str(binary), f"--kubeconfig={control_plane.KUBECONFIG}", *words]
     return subprocess.run(argv, check=False).returncode
+
+
+def _wait(program: service.Service) -> None:
+    with _step(f"{program.host.name}: {program.name}"):
+        program.wait()
 
 
 def _machines() -> list[Machine]:

@@ -86,7 +86,6 @@ class Machine:
         while self.leader is None:
             self._check(deadline, "has no init yet")
             time.sleep(0.1)
-        self._open_cgroups()
         while self.execute("systemctl", "is-system-running", check=False).strip() not in ("running", "degraded"):
             self._check(deadline, "is still booting")
             time.sleep(0.2)
@@ -172,13 +171,6 @@ class Machine:
         authorized.parent.mkdir(mode=0o700, exist_ok=True)
         authorized.write_text(ssh.user_key().with_suffix(".pub").read_text())
         run(["chroot", self.root, "chown", "-R", f"{ADMIN_USER}:", f"/home/{ADMIN_USER}/.ssh"])
-
-    def _open_cgroups(self) -> None:
-        """Make the machine's cgroups writable for its containerd and kubelet (cgroup v1 only: v2 is delegated by nspawn)."""
-        if _unified():
-            return
-        for controller in _controllers():
-            self.execute("mount", "-o", "remount,bind,rw", f"/sys/fs/cgroup/{controller}", check=False)
 
     def _greets(self) -> bool:
         """Whether port 22 greets as an SSH server."""

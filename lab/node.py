@@ -74,9 +74,11 @@ def why_not_ready(node: Node) -> LabError:
 
 
 def _unit(program: str, arguments: str, after: str = "") -> str:
+    # nspawn gives a machine its cgroup v1 controllers read-only; with v2 they are writable and there is nothing to remount.
+    remount = "-/bin/sh -c 'for controller in /sys/fs/cgroup/*/; do mount -o remount,bind,rw $$controller; done'"
     return (
-        f"[Unit]\nDescription={program}\nAfter=network.target {after}\n"
-        f"[Service]\nExecStart=/opt/kubernetes/{program} {arguments}\nRestart=always\nRestartSec=1\nKillMode=process\n"
+        f"[Unit]\nDescription={program}\nAfter=network.target {after}\nStartLimitIntervalSec=0\n"
+        f"[Service]\nExecStartPre={remount}\nExecStart=/opt/kubernetes/{program} {arguments}\nRestart=always\nRestartSec=1\nKillMode=process\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
 

@@ -50,7 +50,7 @@ def start(name: str, argv: Sequence[str | Path], log: Path, environment: Mapping
     if running is not None:
         return running
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [str(word) for word in argv],
             stdin=subprocess.DEVNULL,
