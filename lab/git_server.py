@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from lab import pki
 from lab.service import Service
-from lab.settings import DOMAIN, GIT, GIT_REPOSITORY, STATE
+from lab.settings import CHECKOUT, DOMAIN, GIT, GIT_REPOSITORY, STATE
 from lab.shell import in_namespace, run
 
 ROOT = STATE / "git"
@@ -29,7 +29,7 @@ _AUTHOR = ("-c", "user.name=lab", "-c", f"user.email=lab@{DOMAIN}")
 
 def service() -> Service:
     """The server as a program of the lab."""
-    return Service("git-server", [sys.executable, "-m", "lab.git_server"], GIT, _answers, {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)})
+    return Service("git-server", [sys.executable, "-m", "lab.git_server"], GIT, _answers, {"PYTHONPATH": str(CHECKOUT)})
 
 
 def seed() -> None:

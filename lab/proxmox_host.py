@@ -1,0 +1,57 @@
+"""The Proxmox host: its API on TLS, the machines that it knows, and the token that the platform uses."""
+
+from __future__ import annotations
+
+import sys
+
+from lab import node, pki, secret_store
+from lab.nspawn_guest import NspawnGuest
+from lab.proxmox.state import seed
+from lab.service import Service
+from lab.settings import CHECKOUT, NODES, PROXMOX, PROXMOX_PORT, PROXMOX_TOKEN_ID, PROXMOX_USER, STATE
+from lab.shell import in_namespace, run
+
+_DIRECTORY = STATE / "proxmox"
+_PRIVILEGES = {
+    "/": ["Sys.Audit"],
+    "/vms": ["VM.Audit", "VM.Config.Disk", "VM.Config.Options"],
+    "/storage": ["Datastore.AllocateSpace", "Datastore.Audit"],
+}
+"""The least that `proxmox_vm_disk` needs; the README names the same."""
+
+
+def guest() -> NspawnGuest:
+    """What the disks of the virtual machines are plugged into."""
+    return NspawnGuest({worker.vmid: node.machine(worker) for worker in NODES})
+
+
+def service() -> Service:
+    """The API; what it knows already stays as it is."""
+    boot_disk = {"boot": "order=scsi0", "scsihw": "virtio-scsi-single", "cores": "2", "memory": "8192", "ostype": "l26"}
+    seed(
+        _DIRECTORY,
+        vms=[
+            {"vmid": worker.vmid, "name": worker.name, "node": PROXMOX.name, "config": {**boot_disk, "scsi0": f"local-lvm:vm-{worker.vmid}-disk-0,size=20G"}}
+            for worker in NODES
+        ],
+        storages=[{"storage": "local-lvm", "type": "lvmthin", "capacity": "200G"}],
+        tokens=[{"userid": PROXMOX_USER, "tokenid": PROXMOX_TOKEN_ID, "secret": secret_store.token("proxmox-token"), "acl": _PRIVILEGES}],
+    )
+    pair = pki.server(PROXMOX)
+    return Service(
+        "proxmox",
+        [
+            *(sys.executable, "-m", "lab.proxmox", "--state", _DIRECTORY, "--host", PROXMOX.address, "--port", str(PROXMOX_PORT)),
+            *("--cert", pair.certificate, "--key", pair.key, "--guest", "lab.proxmox_host:guest"),
+        ],
+        PROXMOX,
+        _answers,
+        {"PYTHONPATH": str(CHECKOUT)},
+    )
+
+
+def _answers() -> bool:
+    """Whether the API asks for a token: that is an answer too."""
+    url = f"https://{PROXMOX.address}:{PROXMOX_PORT}/"
+    argv = ["curl", "--silent", "--max-time", "5", "--output", "/dev/null", "--cacert", pki.authority().certificate, "--write-out", "%{http_code}", url]
+    return run([*in_namespace(PROXMOX), *argv], check=False).strip() not in ("", "000")
