@@ -1,4 +1,4 @@
-"""`python -m lab up | down | status | hosts | kubectl ...`: the lab from the command line."""
+"""`python -m lab up | down | status | hosts | kubectl ... | run ...`: the lab from the command line."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def main() -> int:
     commands.add_parser("status", help="say what runs and where everything is")
     kubectl = commands.add_parser("kubectl", help="kubectl as the cluster's administrator")
     kubectl.add_argument("words", nargs=argparse.REMAINDER)
+    run = commands.add_parser("run", help="run a program inside the lab's LAN")
+    run.add_argument("words", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     if platform.system() != "Linux":
         return _complain("the lab needs Linux: its hosts are network namespaces and systemd-nspawn machines")
@@ -29,8 +31,8 @@ def main() -> int:
         # Only now: what the commands need may be missing on a computer that cannot run the lab.
         from lab import lifecycle
 
-        if arguments.command == "kubectl":
-            return lifecycle.kubectl(arguments.words)
+        if arguments.command in ("kubectl", "run"):
+            return int(getattr(lifecycle, arguments.command)(arguments.words))
         return int(getattr(lifecycle, arguments.command)() or 0)
     except LabError as error:
         return _complain(str(error))

@@ -17,7 +17,7 @@ from rich.console import Console
 from lab import bastion, components, control_plane, git_server, network, node, nspawn_guest, object_store, pki, proxmox_host, service, ssh
 from lab.components import host as packages
 from lab.machine import Machine, unmount_below
-from lab.settings import CHECKOUT, INVENTORY, NODES, STATE
+from lab.settings import CHECKOUT, INVENTORY, NODES, STATE, SWITCH
 from lab.shell import LabError, in_namespace
 
 _console = Console(highlight=False)
@@ -103,6 +103,11 @@ def kubectl(words: Sequence[str]) -> int:
     binary = components.path("kubernetes") / "kubectl"
     argv = [*in_namespace(control_plane.CONTROL_PLANE), str(binary), f"--kubeconfig={control_plane.KUBECONFIG}", *words]
     return subprocess.run(argv, check=False).returncode
+
+
+def run(words: Sequence[str]) -> int:
+    """A program in the LAN, as if this computer stood beside the bastion."""
+    return subprocess.run([*in_namespace(SWITCH), *words], cwd=CHECKOUT, check=False).returncode
 
 
 def _wait(program: service.Service) -> None:

@@ -1,0 +1,64 @@
+"""Airflow as its user meets it: the page through the tunnel, a DAG that runs, its log in the object store."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+import uuid
+from typing import Any
+
+from conftest import get, kubectl, wait_for
+from lab.settings import WORKER_1
+
+DAG = "example_hello"
+
+
+def _health(address: str) -> Any:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
+            return json.load(answer)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return None
+
+
+def _airflow(*words: str) -> str:
+    return kubectl("exec", "--namespace", "airflow", "deployment/airflow-scheduler", "--container", "scheduler", "--", "airflow", *words)
+
+
+def test_health_through_the_tunnel(tunnel: str) -> None:
+    health = wait_for("an answer of /health through the tunnel", lambda: _health(tunnel), 60)
+    assert health["metadatabase"]["status"] == "healthy"
+    assert health["scheduler"]["status"] == "healthy"
+
+
+def test_everything_runs_on_the_orchestration_node() -> None:
+    pods = [pod for pod in get("pods", "--namespace", "airflow")["items"] if pod["status"]["phase"] == "Running"]
+    assert {pod["spec"]["nodeName"] for pod in pods} == {WORKER_1.name}
+    assert {pod["metadata"]["labels"].get("component") for pod in pods} >= {"scheduler", "webserver"}
+
+
+def test_dag_of_the_repository_runs_and_its_log_is_kept(airflow_store: Any) -> None:
+    run = f"check-{uuid.uuid4()}"
+    wait_for("the DAG of the git repository", lambda: DAG in _airflow("dags", "list", "--output", "json"), 180)
+    _airflow("dags", "unpause", DAG)
+    _airflow("dags", "trigger", DAG, "--run-id", run)
+
+    def ended() -> str:
+        runs = json.loads(_airflow("dags", "list-runs", "--dag-id", DAG, "--output", "json").splitlines()[-1])
+        (state,) = [entry["state"] for entry in runs if entry["run_id"] == run]
+        return state if state in ("success", "failed") else ""
+
+    assert wait_for("the end of the DAG run", ended, 300) == "success"
+    prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={run}/"
+    keys = [entry["Key"] for entry in airflow_store.list_objects_v2(Bucket="datalake", Prefix=prefix).get("Contents", [])]
+    assert keys, f"no log below {prefix}"
+    logs = b"".join(airflow_store.get_object(Bucket="datalake", Key=key)["Body"].read() for key in keys)
+    assert b"hello" in logs.lower()
+
+
+def test_task_ran_in_a_pod_of_its_own() -> None:
+    events = get("events", "--namespace", "airflow", "--field-selector", "reason=Scheduled")["items"]
+    pods = [event for event in events if event["involvedObject"]["name"].startswith(DAG.replace("_", "-"))]
+    assert pods
+    assert all(WORKER_1.name in event["message"] for event in pods)
