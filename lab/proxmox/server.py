@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h11
@@ -46,6 +51,25 @@ def configure(app: ASGIApp, host: str, port: int, cert: str, key: str) -> uvicor
     return uvicorn.Config(
         app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, http=Protocol, ws="none", log_level="warning", access_log=False
     )
+
+
+@contextmanager
+def in_background(app: ASGIApp, host: str, cert: str, key: str) -> Iterator[int]:
+    """Serve from a thread for as long as the context lasts; gives the port, which is free choice."""
+    listener = socket.create_server((host, 0))
+    server = uvicorn.Server(configure(app, host, 0, cert, key))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the server did not start")
+            time.sleep(0.01)
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
 
 
 def run(app: ASGIApp, host: str, port: int, cert: str, key: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.proxmox.drives import format_size, parse_size
+from lab.proxmox.drives import bus_of, format_size, parse_drive, parse_size
 from lab.proxmox.errors import failure
 
 _PENDING = "[PENDING]"
@@ -166,18 +166,38 @@ class Store:
         self.write(f"qemu-server/{vmid}.conf", config.text)
 
 
+def volume_file(root: Path, volume: str) -> Path:
+    """The file of ``local-lvm:vm-301-disk-0`` below a state directory."""
+    storage, _, name = volume.partition(":")
+    return root / "images" / storage / name.split("-")[1] / f"{name}.raw"
+
+
+def make_sparse(path: Path, size: int) -> None:
+    """A new file of that size which takes no space yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as stream:
+        stream.truncate(size)
+
+
 def seed(
     state_dir: Path | str,
     vms: Iterable[Vm | dict[str, Any]] = (),
     storages: Iterable[StorageSeed | dict[str, Any]] = (),
     tokens: Iterable[Token | dict[str, Any]] = (),
 ) -> None:
-    """Put machines, storages and tokens into a state directory; those which are there already stay as they are."""
+    """Put machines, storages and tokens into a state directory; those which are there already stay as they are.
+
+    The volumes that a new machine's configuration names are made, empty and sparse.
+    """
     store = Store(Path(state_dir))
     store.root.mkdir(parents=True, exist_ok=True)
     store.root.chmod(0o700)
     for vm in map(Vm.model_validate, vms):
         if vm.vmid not in store.vms:
+            drives = [parse_drive(slot, value) for slot, value in vm.config.items() if bus_of(slot)]
+            for drive in drives:
+                if not drive.cdrom and not (path := volume_file(store.root, drive.file)).exists():
+                    make_sparse(path, drive.size)
             store.save(vm.vmid, VmConfig({"name": vm.name, **vm.config}))
             store._add("vms.json", {str(vm.vmid): {"node": vm.node, "status": vm.status}})
     for storage in map(StorageSeed.model_validate, storages):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.proxmox.drives import parse_size
 from lab.proxmox.errors import failure
-from lab.proxmox.state import StorageSeed, Store
+from lab.proxmox.state import StorageSeed, Store, make_sparse, volume_file
 
 
 class Storages:
@@ -30,9 +30,8 @@ class Storages:
 
     def path(self, volume: str) -> Path:
         """The file behind ``local-lvm:vm-301-disk-0``."""
-        storage, _, name = volume.partition(":")
-        self.get(storage)
-        path = self._store.root / "images" / storage / name.split("-")[1] / f"{name}.raw"
+        self.get(volume.partition(":")[0])
+        path = volume_file(self._store.root, volume)
         if not path.exists():
             raise failure(f"volume '{volume}' does not exist")
         return path
@@ -75,11 +74,9 @@ class Storages:
             taken = {volume for volume, _, _ in self.volumes(storage)}
             names = (f"vm-{vmid}-disk-{number}" for number in itertools.count())
             name = next(name for name in names if f"{storage}:{name}" not in taken)
-            path = self._store.root / "images" / storage / str(vmid) / f"{name}.raw"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as stream:
-                stream.truncate(size)
-            return f"{storage}:{name}"
+            volume = f"{storage}:{name}"
+            make_sparse(volume_file(self._store.root, volume), size)
+            return volume
 
     def grow(self, volume: str, size: int) -> None:
         path = self.path(volume)
