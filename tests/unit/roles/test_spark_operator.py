@@ -1,0 +1,221 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role's values through Ansible, helm and the operator's own chart; the example against the operator's own schema."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from lab import components
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = ROOT / "roles"
+EXAMPLE = ROOT / "examples/spark-pi.yaml"
+
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  vars_files:
+    - {roles}/platform/defaults/main/general.yml
+    - {roles}/platform/defaults/main/versions.yml
+    - {roles}/spark_operator/defaults/main.yml
+    - {roles}/spark_operator/vars/main.yml
+  tasks:
+    - ansible.builtin.copy:
+        content: "{{{{ {{'values': __spark_operator_values, 'resources': __spark_operator_resources}} | to_json }}}}"
+        dest: {result}
+        mode: "0600"
+"""
+
+Objects = dict[tuple[str, str, str], dict[str, Any]]
+
+
+@cache
+def built() -> dict[str, Path]:
+    """Return where helm and the operator's chart are; the lab builds them once."""
+    return components.ensure(["helm", "spark-operator"])
+
+
+def evaluate(directory: Path, **overrides: Any) -> dict[str, Any]:
+    """Return the role's values and resources as Ansible computes them."""
+    playbook, result = directory / "play.yml", directory / "result.json"
+    playbook.write_text(PLAYBOOK.format(roles=ROLES, result=result))
+    command = [sys.executable, "-m", "ansible", "playbook", str(playbook), "--extra-vars", json.dumps(overrides)]
+    subprocess.run(command, check=True, cwd=directory, capture_output=True)
+    evaluated: dict[str, Any] = json.loads(result.read_text())
+    return evaluated
+
+
+def template(directory: Path, values: dict[str, Any]) -> str:
+    """Return what helm makes of the chart with these values."""
+    file = directory / "values.json"
+    file.write_text(json.dumps(values))
+    helm, chart = built()["helm"] / "helm", built()["spark-operator"] / "spark-operator-chart"
+    command = [str(helm), "template", "spark-operator", str(chart), "--namespace=spark-operator", "--include-crds", f"--values={file}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def objects(manifest: str) -> Objects:
+    """Return the manifest's objects by kind, namespace (as far as the chart writes it) and name."""
+    documents = [document for document in yaml.load_all(manifest, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
+    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in documents}
+
+
+def container(rendered: Objects, deployment: str) -> dict[str, Any]:
+    """Return the only container of one of the operator's Deployments."""
+    (only,) = pod(rendered, deployment)["containers"]
+    return dict(only)
+
+
+def pod(rendered: Objects, deployment: str) -> dict[str, Any]:
+    """Return the pod's specification of one of the operator's Deployments."""
+    return dict(rendered["Deployment", "", f"spark-operator-{deployment}"]["spec"]["template"]["spec"])
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the role's defaults come to."""
+    return evaluate(tmp_path_factory.mktemp("defaults"))
+
+
+@pytest.fixture(scope="module")
+def rendered(evaluated: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Objects:
+    """What the chart makes of them."""
+    return objects(template(tmp_path_factory.mktemp("rendered"), evaluated["values"]))
+
+
+def test_rendering_twice_gives_the_same(evaluated: dict[str, Any], tmp_path: Path) -> None:
+    assert template(tmp_path, evaluated["values"]) == template(tmp_path, evaluated["values"])
+
+
+def test_what_is_waited_for_is_what_the_chart_makes(evaluated: dict[str, Any], rendered: Objects) -> None:
+    waited = {(one["kind"], one["name"]) for one in evaluated["resources"]}
+    assert waited == {(kind, name) for kind, _namespace, name in rendered if kind in {"CustomResourceDefinition", "Deployment"}}
+    assert {one["namespace"] for one in evaluated["resources"] if one["kind"] == "Deployment"} == {"spark-operator"}
+
+
+@pytest.mark.parametrize("deployment", ["controller", "webhook"])
+def test_pods_watch_the_job_namespaces_only_and_stay_off_the_tainted_node(rendered: Objects, deployment: str) -> None:
+    assert "--namespaces=spark-jobs" in container(rendered, deployment)["args"]
+    assert "tolerations" not in pod(rendered, deployment)
+    assert container(rendered, deployment)["image"] == "ghcr.io/kubeflow/spark-operator/controller:2.5.2"
+
+
+@pytest.mark.parametrize("deployment", ["controller", "webhook"])
+def test_requests_fit_two_cores(rendered: Objects, deployment: str) -> None:
+    cpu = container(rendered, deployment)["resources"]["requests"]["cpu"]
+    assert cpu.endswith("m") and int(cpu.removesuffix("m")) <= 50
+
+
+def test_the_chart_makes_no_account_for_drivers(rendered: Objects) -> None:
+    assert {name for kind, _namespace, name in rendered if kind == "ServiceAccount"} == {
+        "spark-operator-controller",
+        "spark-operator-webhook",
+    }
+    bound = {subject["name"] for (kind, *_), one in rendered.items() if kind.endswith("RoleBinding") for subject in one["subjects"]}
+    assert bound == {"spark-operator-controller", "spark-operator-webhook"}
+
+
+def test_the_operator_may_touch_pods_in_the_job_namespaces_only(rendered: Objects) -> None:
+    def touches_pods(role: dict[str, Any]) -> bool:
+        return any("pods" in rule["resources"] and "create" in rule["verbs"] for rule in role["rules"])
+
+    roles = {key: one for key, one in rendered.items() if key[0] in {"Role", "ClusterRole"}}
+    assert [key for key, one in roles.items() if touches_pods(one)] == [("Role", "spark-jobs", "spark-operator-controller")]
+
+
+def test_no_hook_runs_unless_the_definitions_are_to_be_upgraded(rendered: Objects, tmp_path: Path) -> None:
+    assert not [key for key in rendered if key[0] == "Job"]
+    upgrading = evaluate(tmp_path, spark_operator_upgrade_crds=True, platform_image_registry="registry.lan")
+    (job,) = [one for key, one in objects(template(tmp_path, upgrading["values"])).items() if key[0] == "Job"]
+    (hook,) = job["spec"]["template"]["spec"]["containers"]
+    assert hook["image"] == "registry.lan/ghcr.io/kubeflow/spark-operator/kubectl:2.5.2"
+
+
+def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
+    evaluated = evaluate(
+        tmp_path,
+        platform_image_registry="registry.lan",
+        platform_spark_job_namespaces=["etl", "ml"],
+        spark_operator_ui_ingress_enabled=True,
+        spark_operator_ui_ingress_class="traefik",
+        spark_operator_ui_ingress_annotations={"a": "b"},
+        spark_operator_values={"controller": {"logLevel": "debug"}},
+    )
+    rendered = objects(template(tmp_path, evaluated["values"]))
+    controller = container(rendered, "controller")
+    assert controller["image"] == "registry.lan/ghcr.io/kubeflow/spark-operator/controller:2.5.2"
+    assert {
+        "--namespaces=etl,ml",
+        "--ingress-url-format=/{{$appNamespace}}/{{$appName}}",
+        "--ingress-class-name=traefik",
+        '--ingress-annotations={"a":"b"}',
+        "--zap-log-level=debug",
+        "--controller-threads=4",
+    } <= set(controller["args"])
+
+
+def test_another_release_name_is_waited_for_too(tmp_path: Path) -> None:
+    evaluated = evaluate(tmp_path, spark_operator_release="spark")
+    rendered = objects(template(tmp_path, evaluated["values"]))
+    assert {name for kind, _namespace, name in rendered if kind == "Deployment"} == {"spark-controller", "spark-webhook"}
+    assert {one["name"] for one in evaluated["resources"] if one["kind"] == "Deployment"} == {"spark-controller", "spark-webhook"}
+
+
+def strict(schema: Any) -> Any:
+    """Return the schema refusing fields that it does not name; the API server would drop them without a word."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: strict(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+@pytest.fixture(scope="module")
+def validator(rendered: Objects) -> jsonschema.Draft7Validator:
+    """A validator of SparkApplications, made from the operator's own definition."""
+    definition = rendered["CustomResourceDefinition", "", "sparkapplications.sparkoperator.k8s.io"]
+    (version,) = [one for one in definition["spec"]["versions"] if one["name"] == "v1beta2"]
+    schema = version["schema"]["openAPIV3Schema"]
+    schema["properties"]["metadata"] = {}
+    return jsonschema.Draft7Validator(strict(schema))
+
+
+def example() -> dict[str, Any]:
+    """Return the SparkApplication that the project ships."""
+    application: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
+    return application
+
+
+def test_the_example_is_what_the_operator_accepts(validator: jsonschema.Draft7Validator) -> None:
+    assert [error.message for error in validator.iter_errors(example())] == []
+
+
+def test_a_misspelt_field_would_be_found(validator: jsonschema.Draft7Validator) -> None:
+    application = example()
+    application["spec"]["driver"]["coreRequests"] = application["spec"]["driver"].pop("coreRequest")
+    assert "coreRequests" in "".join(error.message for error in validator.iter_errors(application))
+
+
+def test_the_example_runs_the_platforms_spark_as_its_account() -> None:
+    versions = yaml.safe_load((ROLES / "platform/defaults/main/versions.yml").read_text())
+    general = yaml.safe_load((ROLES / "platform/defaults/main/general.yml").read_text())
+    spec = example()["spec"]
+    assert spec["sparkVersion"] == versions["platform_versions_spark"]
+    assert spec["image"].partition(":")[0] == versions["platform_spark_image_repository"].rpartition("}}")[2].strip()
+    assert spec["image"].partition(":")[2].startswith(f"{versions['platform_versions_spark']}-")
+    assert spec["driver"]["serviceAccount"] == general["platform_spark_service_account"]
+    assert [example()["metadata"]["namespace"]] == general["platform_spark_job_namespaces"]
