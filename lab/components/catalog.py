@@ -1,0 +1,34 @@
+"""All components of the lab, each after those it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lab.components import debian, go, images, python
+from lab.components.base import Component, ComponentError
+
+COMPONENTS: Mapping[str, Component] = {
+    component.name: component for component in (python.TOOLCHAIN, *go.TOOLS, debian.MACHINE, *images.IMAGES)
+}
+DEFAULT = tuple(name for name in COMPONENTS if name != python.TOOLCHAIN.name)
+"""What the lab runs; the toolchain joins only where it is needed."""
+
+
+def keys() -> dict[str, str]:
+    """Return the key of every component."""
+    result: dict[str, str] = {}
+    for name, component in COMPONENTS.items():
+        result[name] = component.key(result)
+    return result
+
+
+def closure(names: Sequence[str]) -> list[str]:
+    """Return the named components and all they need, in an order in which they can be built."""
+    unknown = [name for name in names if name not in COMPONENTS]
+    if unknown:
+        raise ComponentError(f"no such component: {', '.join(unknown)}; there are {', '.join(COMPONENTS)}")
+    wanted = set(names)
+    for name in reversed(list(COMPONENTS)):
+        if name in wanted:
+            wanted.update(COMPONENTS[name].needs)
+    return [name for name in COMPONENTS if name in wanted]
