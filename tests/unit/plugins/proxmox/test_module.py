@@ -1,0 +1,415 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""proxmox_vm_disk as Ansible runs it, over HTTPS against the stand-in of Proxmox's API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.homelab.data_platform.plugins.modules import proxmox_vm_disk
+
+from tests.unit.lab.proxmox.cluster import SECRET, TOKEN_ID, USER, Cluster
+
+GIB = 1024**3
+DATA = {"serial": "airflow-data", "storage": "local-lvm", "size": "50G"}
+IDLE_CALLS = 3
+
+
+class Failed(Exception):
+    """The module ended in ``fail_json``."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__(result["msg"])
+        self.result = result
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the module; its output must never hold the token's secret."""
+
+    def call(*disks: dict[str, Any], check: bool = False, **options: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "api_host": "127.0.0.1",
+            "api_port": cluster.port,
+            "api_user": USER,
+            "api_token_id": TOKEN_ID,
+            "api_token_secret": SECRET,
+            "ca_path": str(cluster.ca),
+            "disks": list(disks),
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            **options,
+        }
+        if "name" not in options:
+            arguments.setdefault("vmid", 301)
+        arguments = {key: value for key, value in arguments.items() if value is not None}
+        capsys.readouterr()
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            proxmox_vm_disk.main()
+        streams = capsys.readouterr()
+        assert SECRET not in streams.out + streams.err
+        assert "Traceback" not in streams.out + streams.err
+        result: dict[str, Any] = json.loads(streams.out)
+        if result.get("failed"):
+            raise Failed(result)
+        return result
+
+    return call
+
+
+def shown(result: dict[str, Any]) -> dict[str, Any]:
+    """What check mode must foretell: everything but the name that Proxmox gives the volume, the calls, and what a restart waits for."""
+    disks = [{key: value for key, value in disk.items() if key not in ("volume", "pending")} for disk in result["disks"]]
+    return {"changed": result["changed"], "diff": result["diff"], "disks": disks}
+
+
+# -- creating --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_disk_reaches_the_guest(cluster: Cluster, run: Run) -> None:
+    result = run({**DATA, "ssd": True, "discard": "on"})
+    assert result["changed"] is True
+    assert result["disks"] == [
+        {
+            "serial": "airflow-data",
+            "slot": "scsi1",
+            "storage": "local-lvm",
+            "volume": "local-lvm:vm-301-disk-1",
+            "size": 50 * GIB,
+            "by_id": [
+                "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_airflow-data",
+                "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1",
+            ],
+            "pending": {},
+            "actions": ["created"],
+        }
+    ]
+    assert cluster.config().current["scsi1"] == "local-lvm:vm-301-disk-1,discard=on,serial=airflow-data,size=50G,ssd=1"
+    disk = cluster.guest.disks[301, "scsi1"]
+    assert (disk.serial, disk.size_bytes, disk.path.stat().st_size) == ("airflow-data", 50 * GIB, 50 * GIB)
+
+
+def test_a_second_run_changes_nothing_in_three_calls_however_many_disks(cluster: Cluster, run: Run) -> None:
+    disks = [DATA, *({"serial": f"disk-{number}", "storage": "local-lvm", "size": "1G", "bus": "virtio"} for number in range(4))]
+    run(*disks)
+    before = cluster.config().text
+    again = run(*disks)
+    assert (again["changed"], again["api_calls"]) == (False, IDLE_CALLS)
+    assert again["diff"]["before"] == again["diff"]["after"]
+    assert all(disk["actions"] == [] for disk in again["disks"])
+    assert cluster.config().text == before
+
+
+@pytest.mark.parametrize("size", ["51200M", "50GiB", "50 Gi", "50g"])
+def test_an_equal_size_in_other_words_is_no_change(run: Run, size: str) -> None:
+    run(DATA)
+    assert run({**DATA, "size": size})["changed"] is False
+
+
+def test_a_size_below_one_gib(cluster: Cluster, run: Run) -> None:
+    run({**DATA, "size": "512M"})
+    assert "size=512M" in cluster.config().current["scsi1"]
+
+
+def test_the_machine_is_found_by_name(run: Run) -> None:
+    result = run(DATA, name="k8s-worker-02")
+    assert (result["vmid"], result["node"], result["disks"][0]["slot"]) == (302, "pve", "scsi0")
+
+
+def test_warnings_of_a_task_are_warnings_and_no_failure(cluster: Cluster, run: Run) -> None:
+    cluster.faults.task_warnings = ("Sum of all thin volume sizes exceeds the size of thin pool",)
+    result = run(DATA)
+    assert result["changed"] is True
+    assert any("Sum of all thin volume sizes" in json.dumps(warning) for warning in result["warnings"])
+
+
+def test_detached_volumes_are_pointed_out_before_an_empty_one_takes_their_place(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    assert cluster.call("PUT", "/nodes/pve/qemu/301/unlink", idlist="scsi1").status_code == 200
+    result = run(DATA)
+    assert "unused0 (local-lvm:vm-301-disk-1)" in json.dumps(result["warnings"])
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1", "vm-301-disk-2"]
+
+
+# -- growing and configuring -------------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_grows_in_the_running_guest(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    result = run({**DATA, "size": "60G"})
+    assert result["disks"][0]["actions"] == ["resized"]
+    assert result["disks"][0]["size"] == 60 * GIB
+    assert cluster.guest.sizes[301, "scsi1"] == 60 * GIB
+    assert run({**DATA, "size": "60G"})["changed"] is False
+
+
+def test_options_that_are_not_named_are_kept(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.edit(scsi1="local-lvm:vm-301-disk-1,iothread=1,mbps_rd=100,serial=airflow-data,size=50G")
+    result = run({**DATA, "backup": False})
+    assert result["disks"][0]["actions"] == ["configured"]
+    assert cluster.config().current["scsi1"] == "local-lvm:vm-301-disk-1,backup=0,iothread=1,mbps_rd=100,serial=airflow-data,size=50G"
+
+
+def test_a_value_which_only_spells_out_the_default_is_no_change(run: Run) -> None:
+    run(DATA)
+    assert run({**DATA, "backup": True, "cache": "none", "discard": "ignore", "ssd": False, "replicate": True})["changed"] is False
+
+
+def test_options_that_wait_for_a_restart_are_reported_and_not_sent_again(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    wanted = {**DATA, "ssd": True, "size": "60G"}
+    result = run(wanted)
+    assert result["disks"][0]["actions"] == ["resized", "configured"]
+    assert result["disks"][0]["pending"] == {"ssd": "1"}
+    assert result["restart_required"] is True
+    again = run(wanted)
+    assert (again["changed"], again["restart_required"]) == (False, True)
+    assert cluster.done("POST", "/nodes/pve/qemu/301/status/stop") == "OK"
+    assert cluster.done("POST", "/nodes/pve/qemu/301/status/start") == "OK"
+    assert cluster.config().current["scsi1"] == "local-lvm:vm-301-disk-1,serial=airflow-data,size=60G,ssd=1"
+    last = run(wanted)
+    assert (last["changed"], last["restart_required"]) == (False, False)
+
+
+def test_a_resize_is_not_taken_back_by_an_older_pending_change(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    run({**DATA, "ssd": True})
+    result = run({**DATA, "size": "60G"})
+    assert result["disks"][0]["actions"] == ["resized", "configured"]
+    assert "size=60G" in cluster.config().pending["scsi1"]
+
+
+def test_a_new_disk_on_sata_waits_for_a_restart_and_is_not_made_twice(cluster: Cluster, run: Run) -> None:
+    wanted = {**DATA, "bus": "sata"}
+    result = run(wanted)
+    assert result["disks"][0]["pending"] == {"serial": "airflow-data"}
+    assert "sata0" not in cluster.config().current
+    assert run(wanted)["changed"] is False
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+
+
+def test_a_disk_without_a_serial_is_adopted_untouched(cluster: Cluster, run: Run) -> None:
+    cluster.done("POST", "/nodes/pve/qemu/301/config", scsi3="local-lvm:40,iothread=1")
+    before = cluster.config().text
+    result = run({"serial": "airflow-data", "slot": "scsi3", "size": "40G"})
+    assert (result["changed"], result["disks"][0]["serial"], result["disks"][0]["slot"]) == (False, None, "scsi3")
+    assert cluster.config().text == before
+    grown = run({"serial": "airflow-data", "slot": "scsi3", "size": "45G"})
+    assert grown["disks"][0]["actions"] == ["resized"]
+    assert cluster.config().current["scsi3"] == "local-lvm:vm-301-disk-1,iothread=1,size=45G"
+
+
+# -- check mode --------------------------------------------------------------------------------------------------------------------
+
+CASES = {
+    "create": [{**DATA, "ssd": True, "mbps_wr": 10}, {"serial": "logs", "storage": "local-lvm", "size": "1G", "bus": "virtio"}],
+    "grow": [{"serial": "there", "size": "6G"}],
+    "configure": [{"serial": "there", "cache": "writeback", "backup": False}],
+    "grow and configure": [{"serial": "there", "size": "6G", "discard": "on"}],
+    "adopt and grow": [{"slot": "scsi2", "size": "3G"}],
+    "all of it": [DATA, {"serial": "there", "size": "6G", "ssd": True}, {"slot": "scsi2", "size": "3G"}],
+    "nothing": [{"serial": "there", "size": "5G"}],
+    "sata": [{**DATA, "bus": "sata"}],
+}
+
+
+@pytest.mark.parametrize("disks", CASES.values(), ids=CASES.keys())
+def test_check_mode_says_what_the_run_then_does(cluster: Cluster, run: Run, disks: list[dict[str, Any]]) -> None:
+    run({"serial": "there", "storage": "local-lvm", "size": "5G"})
+    cluster.done("POST", "/nodes/pve/qemu/301/config", scsi2="local-lvm:2")
+    before, volumes = cluster.config().text, cluster.volumes()
+    foretold = run(*disks, check=True)
+    assert (cluster.config().text, cluster.volumes()) == (before, volumes)
+    assert shown(run(*disks)) == shown(foretold)
+    assert run(*disks)["changed"] is False
+
+
+# -- others at work ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_race_is_planned_again(cluster: Cluster, run: Run) -> None:
+    cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-0,serial=other,size=20G")
+    result = run(DATA)
+    assert result["disks"][0]["slot"] == "scsi2"
+    assert cluster.config().current["scsi1"] == "local-lvm:vm-301-disk-0,serial=other,size=20G"
+
+
+def test_a_race_on_a_resize_is_planned_again(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.faults.before_write = lambda: cluster.edit(description="changed meanwhile")
+    assert run({**DATA, "size": "60G"})["disks"][0]["actions"] == ["resized"]
+
+
+def test_what_somebody_else_did_meanwhile_is_not_claimed(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-1,backup=0,serial=airflow-data,size=50G")
+    result = run({**DATA, "backup": False})
+    assert (result["changed"], result["disks"][0]["actions"]) == (False, [])
+
+
+def test_a_lock_is_awaited(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.edit(lock="backup")
+    cluster.faults.before_write = None
+    loads: list[int] = []
+    load = cluster.store.__class__.load
+
+    def unlocking(store: Any, vmid: int, node: str | None = None) -> Any:
+        """The backup ends while the module looks for the third time."""
+        loads.append(vmid)
+        if len(loads) == 8:
+            cluster.edit(lock=None)
+        return load(store, vmid, node)
+
+    monkeypatch.setattr(cluster.store.__class__, "load", unlocking)
+    assert run(DATA, lock_timeout=20)["changed"] is True
+
+
+def test_a_lock_that_stays_is_named(cluster: Cluster, run: Run) -> None:
+    cluster.edit(lock="backup")
+    with pytest.raises(Failed, match=r"VM is locked \(backup\).*lock_timeout") as error:
+        run(DATA, lock_timeout=1)
+    assert error.value.result["changed"] is False
+
+
+def test_a_slow_allocation_is_waited_for(cluster: Cluster, run: Run) -> None:
+    cluster.faults.task_seconds = 1.0
+    assert run(DATA, timeout=5)["changed"] is True
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+
+
+def test_a_run_that_stopped_waiting_leaves_nothing_that_the_next_one_does_twice(cluster: Cluster, run: Run) -> None:
+    cluster.faults.task_seconds = 1.5
+    with pytest.raises(Failed, match="still runs after 0 s"):
+        run(DATA, task_timeout=0)
+    assert run(DATA, lock_timeout=10)["disks"][0]["volume"] == "local-lvm:vm-301-disk-1"
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+
+
+@pytest.mark.parametrize("task_seconds", [0.0, 1.0])
+def test_an_answer_lost_after_the_write_allocates_nothing_twice(cluster: Cluster, run: Run, task_seconds: float) -> None:
+    cluster.faults.drops = 1
+    cluster.faults.task_seconds = task_seconds
+    result = run(DATA)
+    assert (result["changed"], result["disks"][0]["actions"]) == (True, ["created"])
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+
+
+def test_a_node_that_is_briefly_out_of_reach_is_asked_again(cluster: Cluster, run: Run) -> None:
+    cluster.faults.proxy_errors = 2
+    assert run(DATA)["changed"] is True
+
+
+def test_a_node_that_stays_out_of_reach_is_named(cluster: Cluster, run: Run) -> None:
+    cluster.faults.proxy_errors = 100
+    with pytest.raises(Failed, match=r"could not reach the node.*599"):
+        run(DATA)
+
+
+# -- what cannot be done -----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_shrunk(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    before = cluster.config().text
+    with pytest.raises(Failed, match=r"VM 301 .*airflow-data \(scsi1\) has 50G, wanted is 40G.*cannot be shrunk"):
+        run({**DATA, "size": "40G"})
+    assert cluster.config().text == before
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_unknown_storage(run: Run, check: bool) -> None:
+    with pytest.raises(Failed, match=r"storage nope was not found on pve; .* local-lvm, thick"):
+        run({**DATA, "storage": "nope"}, check=check)
+
+
+def test_a_storage_for_other_things(run: Run) -> None:
+    with pytest.raises(Failed, match="storage iso was not found"):
+        run({**DATA, "storage": "iso"})
+
+
+def test_a_full_thin_pool(cluster: Cluster, run: Run) -> None:
+    with pytest.raises(Failed, match=r"create disk airflow-data .*reached threshold.*180.0G free of 200.0G, 300G is wanted.*another storage") as error:
+        run({**DATA, "size": "300G"})
+    assert error.value.result["changed"] is False
+    assert cluster.volumes() == ["vm-301-disk-0"]
+
+
+def test_a_full_volume_group_is_known_before_the_first_write(cluster: Cluster, run: Run) -> None:
+    before = cluster.config().text
+    with pytest.raises(Failed, match=r"storage thick on pve has 10.0G free of 10.0G, 50G is wanted"):
+        run({"serial": "small", "storage": "local-lvm", "size": "1G"}, {**DATA, "storage": "thick"})
+    assert cluster.config().text == before
+
+
+def test_what_was_done_before_an_error_is_told(run: Run) -> None:
+    with pytest.raises(Failed) as error:
+        run({"serial": "small", "storage": "local-lvm", "size": "1G"}, {**DATA, "size": "300G"})
+    assert error.value.result["changed"] is True
+    assert [disk["serial"] for disk in error.value.result["disks"]] == ["small"]
+
+
+def test_a_wrong_secret(run: Run) -> None:
+    with pytest.raises(Failed, match=r"does not accept the API token ansible@pve!platform \(invalid token value!\)"):
+        run(DATA, api_token_secret="wrong")
+
+
+def test_an_unknown_token(run: Run) -> None:
+    with pytest.raises(Failed, match=r"no such token 'nobody' for user 'ansible@pve'"):
+        run(DATA, api_token_id="nobody")
+
+
+def test_a_token_without_the_privilege(run: Run) -> None:
+    with pytest.raises(Failed, match=r"ansible@pve!reader may not do this: Permission check failed \(/vms/301, VM.Config.Disk\)"):
+        run(DATA, api_token_id="reader")
+
+
+def test_a_token_that_sees_no_machine(run: Run) -> None:
+    with pytest.raises(Failed, match=r"VM 301 was not found at 127.0.0.1; .* sees: none.*VM.Audit"):
+        run(DATA, api_token_id="blind")
+
+
+def test_an_unknown_machine(run: Run) -> None:
+    with pytest.raises(Failed, match=r"VM 999 was not found .*301 \(k8s-worker-01\), 302 \(k8s-worker-02\)"):
+        run(DATA, vmid=999)
+
+
+def test_a_certificate_of_an_unknown_ca(run: Run) -> None:
+    with pytest.raises(Failed, match=r"TLS certificate of https://127.0.0.1:\d+ could not be verified.*ca_path"):
+        run(DATA, ca_path=None)
+
+
+def test_a_ca_file_that_is_missing(run: Run) -> None:
+    with pytest.raises(Failed, match=r"/nonexistent.*check ca_path"):
+        run(DATA, ca_path="/nonexistent")
+
+
+def test_an_api_that_does_not_answer(run: Run) -> None:
+    with pytest.raises(Failed, match=r"no answer from Proxmox's API at https://127.0.0.1:1: .*refused; check api_host, api_port"):
+        run(DATA, api_port=1)
+
+
+def test_a_value_that_proxmox_refuses(run: Run) -> None:
+    with pytest.raises(Failed, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"):
+        run({**DATA, "queues": 1})
+
+
+def test_a_size_which_the_configuration_has_wrong_is_no_endless_loop(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.edit(scsi1="local-lvm:vm-301-disk-1,serial=airflow-data,size=40G")
+    with pytest.raises(Failed, match="qm disk rescan --vmid 301"):
+        run(DATA)
+
+
+def test_the_environment_fills_in_the_connection(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXMOX_TOKEN_SECRET", SECRET)
+    monkeypatch.setenv("PROXMOX_CA_PATH", str(cluster.ca))
+    assert run(DATA, api_token_secret=None, ca_path=None)["changed"] is True
