@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -53,13 +54,14 @@ class Authority:
             _write(pair, builder.add_extension(usage, critical=True).sign(key, hashes.SHA256()), key)
         return self
 
-    def issue(self, file: str, common_name: str, *, organization: str = "", names: Sequence[str] = (), addresses: Sequence[str] = ()) -> Pair:
+    def issue(
+        self, file: str, common_name: str, *, organization: str = "", names: Sequence[str] = (), addresses: Sequence[str] = ()
+    ) -> Pair:
         """Sign a certificate for server and client use, once."""
         pair = self._pair(file)
         if not pair.certificate.exists():
             ca = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-            signer = serialization.load_pem_private_key(self.key.read_bytes(), None)
-            assert isinstance(signer, ec.EllipticCurvePrivateKey)
+            signer = cast(ec.EllipticCurvePrivateKey, serialization.load_pem_private_key(self.key.read_bytes(), None))
             key = ec.generate_private_key(ec.SECP256R1())
             builder = _builder(_name(common_name, (organization,) if organization else ()), ca.subject, key.public_key())
             builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -99,7 +99,11 @@ def services() -> list[Service]:
             "kube-controller-manager",
             [
                 *(kubernetes / "kube-controller-manager", f"--kubeconfig={DIRECTORY}/kube-controller-manager.conf", "--leader-elect=false"),
-                *(f"--service-account-private-key-file={account_key}", f"--root-ca-file={ca.certificate}", "--use-service-account-credentials"),
+                *(
+                    f"--service-account-private-key-file={account_key}",
+                    f"--root-ca-file={ca.certificate}",
+                    "--use-service-account-credentials",
+                ),
                 *(f"--cluster-signing-cert-file={ca.certificate}", f"--cluster-signing-key-file={ca.key}"),
                 *("--node-monitor-grace-period=30s", "--v=1"),
             ],
@@ -128,7 +132,7 @@ def bootstrap() -> None:
 
 def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl as the cluster's administrator."""
-    argv = [*in_namespace(CONTROL_PLANE), component("kubernetes") / "kubectl", f"--kubeconfig={KUBECONFIG}", *words]
+    argv: list[str | Path] = [*in_namespace(CONTROL_PLANE), component("kubernetes") / "kubectl", f"--kubeconfig={KUBECONFIG}", *words]
     return run(argv, stdin=stdin, check=check)
 
 
@@ -189,4 +193,3 @@ def _write(file: Path, text: str) -> None:
 
 def _base64(file: Path) -> str:
     return base64.b64encode(file.read_bytes()).decode()
-

@@ -78,7 +78,19 @@ async def _backend(request: Request) -> Response:
 
 def _answers() -> bool:
     url = f"https://{GIT.address}/{GIT_REPOSITORY}.git/info/refs?service=git-upload-pack"
-    argv = ["curl", "--silent", "--max-time", "2", "--output", "/dev/null", "--cacert", pki.authority().certificate, "--write-out", "%{http_code}", url]
+    argv = [
+        "curl",
+        "--silent",
+        "--max-time",
+        "2",
+        "--output",
+        "/dev/null",
+        "--cacert",
+        str(pki.authority().certificate),
+        "--write-out",
+        "%{http_code}",
+        url,
+    ]
     return run([*in_namespace(GIT), *argv], check=False).strip() == "200"
 
 

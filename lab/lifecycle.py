@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
 from lab import bastion, components, control_plane, git_server, network, node, nspawn_guest, object_store, pki, proxmox_host, service, ssh
 from lab.components import host as packages
 from lab.machine import Machine, unmount_below
-from lab.settings import CHECKOUT, INVENTORY, NODES, STATE, SWITCH
+from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, NODES, STATE, SWITCH
 from lab.shell import LabError, in_namespace
 
 _console = Console(highlight=False)
@@ -69,7 +69,7 @@ def hosts() -> None:
                 load.result()
     for worker in NODES:
         with _step(f"{worker.name}: Ready"):
-            _await(lambda worker=worker: node.ready(worker), lambda worker=worker: node.why_not_ready(worker))
+            _await(partial(node.ready, worker), partial(node.why_not_ready, worker))
 
 
 def down() -> None:
@@ -99,9 +99,9 @@ def status() -> int:
 
 
 def kubectl(words: Sequence[str]) -> int:
-    """kubectl with the terminal's own input and output."""
+    """Kubectl with the terminal's own input and output."""
     binary = components.path("kubernetes") / "kubectl"
-    argv = [*in_namespace(control_plane.CONTROL_PLANE), str(binary), f"--kubeconfig={control_plane.KUBECONFIG}", *words]
+    argv = [*in_namespace(CONTROL_PLANE), str(binary), f"--kubeconfig={control_plane.KUBECONFIG}", *words]
     return subprocess.run(argv, check=False).returncode
 
 
@@ -121,11 +121,11 @@ def _machines() -> list[Machine]:
 
 def _machines_by_name() -> list[Machine]:
     """The machines without what they are made of, which may not be there any more."""
-    return [Machine(host) for host in (bastion.BASTION, *NODES)]
+    return [Machine(host) for host in (BASTION, *NODES)]
 
 
 def _program(name: str) -> list[str]:
-    return [os.path.join(os.path.dirname(sys.executable), name)]
+    return [str(Path(sys.executable).with_name(name))]
 
 
 @contextmanager

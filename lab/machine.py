@@ -6,6 +6,7 @@ bound from the state directory, because an overlay cannot lie on an overlay.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -99,7 +100,9 @@ class Machine:
         if leader is None:
             raise LabError(f"{self.host.name} is off; the end of {self._log}:\n{service.tail(self._log)}")
         inside = ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"]
-        return run([*inside, "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *argv], check=check, stdin=stdin)
+        return run(
+            [*inside, "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *argv], check=check, stdin=stdin
+        )
 
     def stop(self, seconds: float = 30) -> None:
         """Power the machine off: in order first, then by force."""
@@ -123,11 +126,9 @@ class Machine:
         unmount_below(self.directory)
         for group in _cgroups(self.host, make=False):
             for directory, _, _ in os.walk(group, topdown=False):
-                try:
-                    os.rmdir(directory)
-                except OSError:
-                    # A process that is still on its way out; an empty group costs nothing and the next start takes it over.
-                    continue
+                # A process may be on its way out still; an empty group costs nothing and the next start takes it over.
+                with contextlib.suppress(OSError):
+                    Path(directory).rmdir()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
@@ -166,7 +167,9 @@ class Machine:
             target.write_text(source.read_text())
             target.chmod(mode)
         (self.root / "etc/ssh/sshd_config.d").mkdir(exist_ok=True)
-        (self.root / "etc/ssh/sshd_config.d/lab.conf").write_text("PasswordAuthentication no\nHostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n")
+        (self.root / "etc/ssh/sshd_config.d/lab.conf").write_text(
+            "PasswordAuthentication no\nHostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n"
+        )
         authorized = self.root / "home" / ADMIN_USER / ".ssh/authorized_keys"
         authorized.parent.mkdir(mode=0o700, exist_ok=True)
         authorized.write_text(ssh.user_key().with_suffix(".pub").read_text())
@@ -209,7 +212,9 @@ def _unified() -> bool:
 
 
 def _controllers() -> list[str]:
-    return sorted(entry.name for entry in _CGROUPS.iterdir() if entry.is_dir() and entry.name not in ("systemd", "unified") and not entry.is_symlink())
+    return sorted(
+        entry.name for entry in _CGROUPS.iterdir() if entry.is_dir() and entry.name not in ("systemd", "unified") and not entry.is_symlink()
+    )
 
 
 def _unit_options() -> list[str]:

@@ -62,5 +62,3 @@ def _ip(host: Host, *words: str) -> str:
 
 def _links(host: Host) -> set[str]:
     return {link["ifname"] for link in json.loads(run(["ip", "-n", host.namespace, "-json", "link"]))}
-
-

@@ -26,7 +26,9 @@ def machine(node: Node) -> Machine:
             f"{_KUBERNETES}/ca.crt": ca.certificate.read_text(),
             f"{_KUBERNETES}/kubelet.crt": serving.certificate.read_text(),
             f"{_KUBERNETES}/kubelet.key": serving.key.read_text(),
-            f"{_KUBERNETES}/kubelet.conf": control_plane.kubeconfig(node.name, name=f"system:node:{node.name}", organization="system:nodes"),
+            f"{_KUBERNETES}/kubelet.conf": control_plane.kubeconfig(
+                node.name, name=f"system:node:{node.name}", organization="system:nodes"
+            ),
             f"{_KUBERNETES}/kube-proxy.conf": control_plane.kubeconfig("kube-proxy", name="system:kube-proxy"),
             f"{_KUBERNETES}/kubelet.yaml": _kubelet_configuration(),
             f"{_KUBERNETES}/proxy.yaml": control_plane.proxy_configuration(f"{_KUBERNETES}/kube-proxy.conf"),
@@ -34,10 +36,10 @@ def machine(node: Node) -> Machine:
             "/etc/cni/net.d/10-lab.conflist": _network_configuration(node),
             "/etc/systemd/system/kubelet.service": _unit(
                 "kubelet",
-                f"--kubeconfig={_KUBERNETES}/kubelet.conf --config={_KUBERNETES}/kubelet.yaml --node-ip={node.address} --hostname-override={node.name}",
+                f"--kubeconfig={_KUBERNETES}/kubelet.conf --config={_KUBERNETES}/kubelet.yaml --node-ip={node.address}",
                 after="containerd.service",
             ),
-            "/etc/systemd/system/kube-proxy.service": _unit("kube-proxy", f"--config={_KUBERNETES}/proxy.yaml --hostname-override={node.name}"),
+            "/etc/systemd/system/kube-proxy.service": _unit("kube-proxy", f"--config={_KUBERNETES}/proxy.yaml"),
             "/etc/crictl.yaml": "runtime-endpoint: unix:///run/containerd/containerd.sock\n",
         },
         units=("ssh.service", "containerd.service", "kubelet.service", "kube-proxy.service"),
@@ -78,7 +80,8 @@ def _unit(program: str, arguments: str, after: str = "") -> str:
     remount = "-/bin/sh -c 'for controller in /sys/fs/cgroup/*/; do mount -o remount,bind,rw $$controller; done'"
     return (
         f"[Unit]\nDescription={program}\nAfter=network.target {after}\nStartLimitIntervalSec=0\n"
-        f"[Service]\nExecStartPre={remount}\nExecStart=/opt/kubernetes/{program} {arguments}\nRestart=always\nRestartSec=1\nKillMode=process\n"
+        f"[Service]\nExecStartPre={remount}\nExecStart=/opt/kubernetes/{program} {arguments}\n"
+        "Restart=always\nRestartSec=1\nKillMode=process\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
 
@@ -88,7 +91,11 @@ def _kubelet_configuration() -> str:
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
-            "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": f"{_KUBERNETES}/ca.crt"}},
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+                "x509": {"clientCAFile": f"{_KUBERNETES}/ca.crt"},
+            },
             "authorization": {"mode": "Webhook"},
             "cgroupDriver": "cgroupfs",
             "failCgroupV1": False,
@@ -98,7 +105,7 @@ def _kubelet_configuration() -> str:
             "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
             "tlsCertFile": f"{_KUBERNETES}/kubelet.crt",
             "tlsPrivateKeyFile": f"{_KUBERNETES}/kubelet.key",
-            # The disk is the computer's own: what else fills it is not this node's affair. And there is no registry to pull an image from again.
+            # The disk is the computer's own: what else fills it is not this node's affair. And no image can be pulled again.
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
@@ -132,4 +139,6 @@ def _network_configuration(node: Node) -> str:
         "hairpinMode": True,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": node.pod_network}]], "routes": [{"dst": "0.0.0.0/0"}]},
     }
-    return json.dumps({"cniVersion": "0.4.0", "name": "lab", "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]})
+    return json.dumps(
+        {"cniVersion": "0.4.0", "name": "lab", "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]}
+    )

@@ -48,7 +48,7 @@ class NspawnGuest:
             run(["losetup", "--detach", device])
         record.unlink()
 
-    def resize(self, vmid: int, slot: str, size_bytes: int) -> None:
+    def resize(self, vmid: int, slot: str, size_bytes: int) -> None:  # noqa: ARG002 - a loop device reads the size from its file
         """Let the machine see the disk's new size."""
         record = _record(vmid, slot)
         device = _loop(Path(json.loads(record.read_text())["file"])) if record.exists() else None
@@ -85,7 +85,7 @@ def _record(vmid: int, slot: str) -> Path:
 
 
 def _number(device: Path) -> str:
-    number = os.stat(device).st_rdev
+    number = device.stat().st_rdev
     return f"{os.major(number)}:{os.minor(number)}"
 
 

@@ -25,7 +25,14 @@ def service() -> Service:
     (certificates / "private.key").chmod(0o600)
     return Service(
         "minio",
-        [component("minio") / "minio", "server", "--quiet", f"--certs-dir={certificates}", f"--address={MINIO.address}:{MINIO_PORT}", directory / "data"],
+        [
+            component("minio") / "minio",
+            "server",
+            "--quiet",
+            f"--certs-dir={certificates}",
+            f"--address={MINIO.address}:{MINIO_PORT}",
+            directory / "data",
+        ],
         MINIO,
         _answers,
         {
@@ -39,5 +46,5 @@ def service() -> Service:
 
 def _answers() -> bool:
     url = f"https://{MINIO.address}:{MINIO_PORT}/minio/health/live"
-    argv = ["curl", "--silent", "--max-time", "2", "--cacert", pki.authority().certificate, "--write-out", "%{http_code}", url]
+    argv = ["curl", "--silent", "--max-time", "2", "--cacert", str(pki.authority().certificate), "--write-out", "%{http_code}", url]
     return run([*in_namespace(MINIO), *argv], check=False).strip() == "200"

@@ -31,7 +31,12 @@ def service() -> Service:
     seed(
         _DIRECTORY,
         vms=[
-            {"vmid": worker.vmid, "name": worker.name, "node": PROXMOX.name, "config": {**boot_disk, "scsi0": f"local-lvm:vm-{worker.vmid}-disk-0,size=20G"}}
+            {
+                "vmid": worker.vmid,
+                "name": worker.name,
+                "node": PROXMOX.name,
+                "config": {**boot_disk, "scsi0": f"local-lvm:vm-{worker.vmid}-disk-0,size=20G"},
+            }
             for worker in NODES
         ],
         storages=[{"storage": "local-lvm", "type": "lvmthin", "capacity": "200G"}],
@@ -53,5 +58,17 @@ def service() -> Service:
 def _answers() -> bool:
     """Whether the API asks for a token: that is an answer too."""
     url = f"https://{PROXMOX.address}:{PROXMOX_PORT}/"
-    argv = ["curl", "--silent", "--max-time", "5", "--output", "/dev/null", "--cacert", pki.authority().certificate, "--write-out", "%{http_code}", url]
+    argv = [
+        "curl",
+        "--silent",
+        "--max-time",
+        "5",
+        "--output",
+        "/dev/null",
+        "--cacert",
+        str(pki.authority().certificate),
+        "--write-out",
+        "%{http_code}",
+        url,
+    ]
     return run([*in_namespace(PROXMOX), *argv], check=False).strip() not in ("", "000")

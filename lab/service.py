@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -113,7 +114,5 @@ def _start_time(process: int) -> str | None:
 
 
 def _reap(process: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(process, os.WNOHANG)
-    except ChildProcessError:
-        pass

@@ -68,7 +68,7 @@ APISERVER_PORT = 6443
 MINIO_PORT = 9000
 
 PROXMOX_USER = "ansible@pve"
-PROXMOX_TOKEN_ID = "data-platform"
+PROXMOX_TOKEN_ID = "data-platform"  # noqa: S105 - its name, not its secret
 GIT_REPOSITORY = "data-platform-core"
 
 IMAGES = {

@@ -28,7 +28,7 @@ def run(argv: Sequence[str | Path], *, check: bool = True, stdin: str | None = N
     return result.stdout
 
 
-def in_namespace(host: Host) -> list[str]:
+def in_namespace(host: Host) -> list[str | Path]:
     """The words that run a program in the host's network namespace.
 
     `nsenter`, because `ip netns exec` mounts /sys anew and so hides the cgroups.

@@ -27,7 +27,10 @@ def write_configuration() -> None:
     The bastion is reached from this computer through the switch's namespace, so that the computer's own network stays as it is.
     """
     machines = (BASTION, *NODES)
-    known = [f"{','.join((*host.names, host.address))} {' '.join(host_key(host).with_suffix('.pub').read_text().split()[:2])}" for host in machines]
+    known = [
+        f"{','.join((*host.names, host.address))} {' '.join(host_key(host).with_suffix('.pub').read_text().split()[:2])}"
+        for host in machines
+    ]
     (_DIRECTORY / "known_hosts").write_text("\n".join(known) + "\n")
     nodes = "".join(f"Host {node.name} {node.address}\n  HostName {node.address}\n  ProxyJump {BASTION.name}\n\n" for node in NODES)
     CONFIG.write_text(

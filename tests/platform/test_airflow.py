@@ -8,8 +8,8 @@ import urllib.request
 import uuid
 from typing import Any
 
-from conftest import get, kubectl, wait_for
 from lab.settings import WORKER_1
+from tests.platform.reality import get, kubectl, wait_for
 
 DAG = "example_hello"
 
@@ -46,6 +46,7 @@ def test_dag_of_the_repository_runs_and_its_log_is_kept(airflow_store: Any) -> N
 
     def ended() -> str:
         runs = json.loads(_airflow("dags", "list-runs", "--dag-id", DAG, "--output", "json").splitlines()[-1])
+        state: str
         (state,) = [entry["state"] for entry in runs if entry["run_id"] == run]
         return state if state in ("success", "failed") else ""
 

@@ -6,7 +6,8 @@ import uuid
 from typing import Any
 
 import pytest
-from conftest import refused
+
+from tests.platform.reality import refused
 
 
 def test_airflow_writes_and_reads_its_logs(airflow_store: Any) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import kubectl
+
 from lab.shell import LabError
+from tests.platform.reality import kubectl
 
 AIRFLOW = "system:serviceaccount:airflow:airflow-sa"
 

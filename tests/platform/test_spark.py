@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 
 import yaml
-from conftest import get, kubectl, wait_for
+
+from lab import components
 from lab.settings import CHECKOUT, WORKER_2
+from tests.platform.reality import get, kubectl, wait_for
 
 AIRFLOW = "system:serviceaccount:airflow:airflow-sa"
 
@@ -38,6 +40,4 @@ def test_pi_created_by_airflow_runs_as_spark_on_the_other_node() -> None:
 
 
 def _image_of_the_lab() -> str:
-    from lab import components
-
     return (components.path("image-spark") / "name").read_text().strip()

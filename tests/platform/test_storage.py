@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from conftest import get, on
 from lab.settings import STATE, WORKER_1
+from tests.platform.reality import get, on
 
 DISK, MOUNT = "airflow-data", "/mnt/airflow-data"
 
