@@ -1,0 +1,141 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets in a cluster: read, planned and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import ApiError, Client, KubernetesError, Object
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.secrets import (
+    Plan,
+    Reference,
+    Wanted,
+    checksum,
+    decode,
+    masked,
+    plan,
+)
+
+ATTEMPTS = 4
+"""How often a Secret that somebody else writes at the same moment is planned again."""
+
+
+class SecretStore:
+    """The Secrets of one cluster."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def ensure(self, wanted: Sequence[Wanted], *, create_namespaces: bool = False, check_mode: bool = False) -> dict[str, Any]:
+        """Plan everything, write what differs, and return the module's result."""
+        plans = self._plan(wanted)
+        namespaces = self._missing_namespaces(plans)
+        if namespaces and not create_namespaces and not check_mode:
+            raise KubernetesError(
+                f"The namespace {', '.join(namespaces)} does not exist and is wanted by "
+                f"{', '.join(str(p.wanted) for p in plans if p.wanted.namespace in namespaces)}: "
+                "create it first (the role rbac does) or set create_namespaces."
+            )
+        if check_mode:
+            return _result(plans, [p.current for p in plans], namespaces if create_namespaces else [], predicted=True)
+        for namespace in namespaces:
+            self._create_namespace(namespace)
+        done, written = self._write_all(wanted, plans)
+        return _result(done, written, namespaces, predicted=False)
+
+    def _write_all(self, wanted: Sequence[Wanted], plans: Sequence[Plan]) -> tuple[list[Plan], list[Object | None]]:
+        done: list[Plan] = []
+        written: list[Object | None] = []
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                for step in plans:
+                    written.append(self._write(step))
+                    done.append(step)
+                break
+            except ApiError as error:
+                if error.status != 409 or attempt == ATTEMPTS:
+                    raise
+                # Somebody else was faster: what they wrote is what there is, so plan the rest again on top of it.
+                plans = self._plan(wanted[len(done) :])
+        return done, written
+
+    def _plan(self, wanted: Sequence[Wanted]) -> list[Plan]:
+        """Plan Secrets in their order; a later one sees the values that an earlier one will hold."""
+        held: dict[tuple[str, str], Mapping[str, str]] = {}
+
+        def look_up(reference: Reference) -> str | None:
+            place = (reference.namespace, reference.name)
+            if place not in held:
+                held[place] = decode(self._read(*place))
+            return held[place].get(reference.key)
+
+        plans = []
+        for secret in wanted:
+            step = plan(secret, self._read(secret.namespace, secret.name), look_up)
+            held[secret.namespace, secret.name] = step.values
+            plans.append(step)
+        return plans
+
+    def _read(self, namespace: str, name: str) -> Object | None:
+        return self._client.get(self._client.path("v1", "Secret", namespace, name))
+
+    def _write(self, step: Plan) -> Object | None:
+        collection = self._client.path("v1", "Secret", step.wanted.namespace)
+        if step.action == "create":
+            return self._client.create(collection, step.body)
+        if step.action == "update":
+            return self._client.patch(f"{collection}/{step.wanted.name}", step.body)
+        if step.action == "delete":
+            self._client.delete(f"{collection}/{step.wanted.name}")
+        return step.current
+
+    def _missing_namespaces(self, plans: Sequence[Plan]) -> list[str]:
+        names = dict.fromkeys(step.wanted.namespace for step in plans if step.action == "create")
+        return [name for name in names if not self._namespace_exists(name)]
+
+    def _namespace_exists(self, name: str) -> bool:
+        try:
+            return self._client.get(self._client.path("v1", "Namespace", name=name)) is not None
+        except ApiError as error:
+            if error.status == 403:
+                # Those who may write Secrets need not be allowed to look at namespaces; the API will say if it is missing.
+                return True
+            raise
+
+    def _create_namespace(self, name: str) -> None:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        try:
+            self._client.create(self._client.path("v1", "Namespace"), body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+
+def _result(plans: Sequence[Plan], objects: Sequence[Object | None], namespaces: list[str], *, predicted: bool) -> dict[str, Any]:
+    diffs = [(step, *masked(step)) for step in plans if step.action != "keep"]
+    return {
+        "changed": bool(diffs or namespaces),
+        "secrets": [_entry(step, held, predicted) for step, held in zip(plans, objects)],
+        "namespaces_created": namespaces,
+        "diff": [
+            {"before_header": str(step.wanted), "after_header": str(step.wanted), "before": before, "after": after}
+            for step, before, after in diffs
+        ],
+    }
+
+
+def _entry(step: Plan, held: Object | None, predicted: bool) -> dict[str, Any]:
+    uid = held["metadata"]["uid"] if held else ""
+    known = {key: step.values[key] for key, change in step.changes.items() if uid and not (predicted and change != "kept")}
+    whole = len(known) == len(step.changes) and bool(known)
+    return {
+        "name": step.wanted.name,
+        "namespace": step.wanted.namespace,
+        "action": step.action,
+        "keys": dict(step.changes),
+        "checksum": checksum(uid, known) if whole else None,
+        "checksums": {key: checksum(uid, {key: known[key]}) if key in known else None for key in step.changes},
+    }
