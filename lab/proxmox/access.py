@@ -31,6 +31,7 @@ class Access:
 
     @property
     def name(self) -> str:
+        """The token's full name, as a task's UPID holds it."""
         return self.token.name
 
     def may(self, path: str, *privileges: str) -> bool:

@@ -66,9 +66,10 @@ class Api:
 
     @property
     def calls(self) -> list[Call]:
+        """Every call that is served."""
         vm, storage, task = "/nodes/{node}/qemu/{vmid}", "/nodes/{node}/storage", "/nodes/{node}/tasks/{upid}"
         return [
-            Call("GET", "/version", NoParameters, lambda access, query: VERSION),
+            Call("GET", "/version", NoParameters, lambda _access, _query: VERSION),
             Call("GET", "/nodes", NoParameters, self.nodes),
             Call("GET", "/cluster/resources", ClusterResources, self.resources),
             Call("GET", "/nodes/{node}/qemu", VmList, self.vms),
@@ -88,7 +89,8 @@ class Api:
             Call("GET", f"{task}/log", TaskLog, self.task_log),
         ]
 
-    def nodes(self, access: Access, query: NoParameters) -> list[dict[str, object]]:
+    def nodes(self, _access: Access, _query: NoParameters) -> list[dict[str, object]]:
+        """The nodes of the cluster."""
         return [{"node": node, "id": f"node/{node}", "type": "node", "status": "online"} for node in self.store.nodes]
 
     def _vm(self, vmid: int) -> dict[str, Any]:
@@ -97,6 +99,7 @@ class Api:
         return {"vmid": vmid, "name": config["name"], "status": entry["status"], "template": 0, **lock}
 
     def resources(self, access: Access, query: ClusterResources) -> list[dict[str, Any]]:
+        """What the caller may see of the whole cluster."""
         found: list[dict[str, Any]] = []
         if query.type in (None, "node"):
             found += [{"id": f"node/{node}", "type": "node", "node": node, "status": "online"} for node in self.store.nodes]
@@ -110,28 +113,34 @@ class Api:
         return found
 
     def vms(self, access: Access, query: VmList) -> list[dict[str, Any]]:
+        """A node's machines, as far as the caller may see them."""
         self._node(query)
         here = [vmid for vmid, entry in self.store.vms.items() if entry["node"] == query.node]
         return [self._vm(vmid) for vmid in here if access.may(f"/vms/{vmid}", "VM.Audit")]
 
     def config(self, access: Access, query: ConfigGet) -> dict[str, str]:
+        """The configuration; pending values look applied unless the current ones are asked for."""
         self._audit(access, query)
         config = self.store.load(query.vmid, query.node)
         return {**(config.current if query.current else config.applied()), "digest": config.digest}
 
     def pending(self, access: Access, query: VmPath) -> list[dict[str, Any]]:
+        """Current and waiting values side by side."""
         self._audit(access, query)
         return self.machines.pending(query.vmid, query.node)
 
     def status(self, access: Access, query: VmPath) -> dict[str, Any]:
+        """Whether the machine runs."""
         self._audit(access, query)
         self.store.load(query.vmid, query.node)
         return {**self._vm(query.vmid), "ha": {"managed": 0}}
 
     def update_async(self, access: Access, query: Any) -> str | None:
+        """Change the configuration in a task."""
         return self._update(access, query, sync=False)
 
     def update_sync(self, access: Access, query: Any) -> str | None:
+        """Change the configuration at once."""
         return self._update(access, query, sync=True)
 
     def _update(self, access: Access, query: Any, *, sync: bool) -> str | None:
@@ -140,11 +149,13 @@ class Api:
         return self.machines.update(access, query.node, query.vmid, values, sync=sync)
 
     def unlink(self, access: Access, query: Unlink) -> str | None:
+        """Detach disks, or destroy unused volumes."""
         self._node(query)
         values: dict[str, Any] = {"delete": query.idlist, "force": query.force}
         return self.machines.update(access, query.node, query.vmid, values, sync=True)
 
     def resize(self, access: Access, query: Resize) -> str:
+        """Grow a disk in a task."""
         self._node(query)
         return self.machines.resize(access, query.node, query.vmid, query.disk, query.size, query.digest, query.skiplock)
 
@@ -152,17 +163,20 @@ class Api:
         return [name for name in self.store.storages if access.may(f"/storage/{name}", "Datastore.Audit", "Datastore.AllocateSpace")]
 
     def storage_list(self, access: Access, query: StorageList) -> list[dict[str, Any]]:
+        """The storages that the caller may see, with their room."""
         self._node(query)
         names = [name for name in self._visible_storages(access) if query.storage in (None, name)]
         found = [{"storage": name, **self.storages.status(name)} for name in names]
         return [entry for entry in found if not query.content or query.content in str(entry["content"]).split(",")]
 
     def storage_status(self, access: Access, query: StoragePath) -> dict[str, object]:
+        """One storage's room."""
         self._node(query)
         access.check(f"/storage/{query.storage}", "Datastore.Audit", "Datastore.AllocateSpace")
         return self.storages.status(query.storage)
 
     def storage_content(self, access: Access, query: StorageContent) -> list[dict[str, Any]]:
+        """The volumes on a storage."""
         self._node(query)
         access.check(f"/storage/{query.storage}", "Datastore.Audit", "Datastore.AllocateSpace")
         self.storages.get(query.storage)
@@ -174,10 +188,12 @@ class Api:
         return [volume for volume in volumes if access.may(f"/vms/{volume['vmid']}", "VM.Config.Disk")]
 
     def task_status(self, access: Access, query: TaskPath) -> dict[str, Any]:
+        """Whether a task runs, and how it ended."""
         record = self._task(access, query)
         return {key: value for key, value in record.items() if key != "log"}
 
     def task_log(self, access: Access, query: TaskLog) -> list[dict[str, Any]]:
+        """What a task said."""
         lines = self._task(access, query)["log"][query.start : query.start + query.limit]
         return [{"n": query.start + number, "t": line} for number, line in enumerate(lines, 1)]
 
@@ -194,7 +210,46 @@ class Api:
 
     def _node(self, query: NodePath) -> None:
         if query.node not in self.store.nodes:
-            raise failure(f"hostname lookup '{query.node}' failed - failed to get address info for: {query.node}: Name or service not known")
+            why = f"failed to get address info for: {query.node}: Name or service not known"
+            raise failure(f"hostname lookup '{query.node}' failed - {why}")
+
+
+class Daemon:
+    """What every call has in common: authentication first, then verification, then the answer."""
+
+    def __init__(self, api: Api, faults: Faults, auth_delay: float) -> None:
+        self.api, self.faults, self.auth_delay = api, faults, auth_delay
+
+    def routes(self) -> list[Route]:
+        """One route a call."""
+        return [self._route(call) for call in self.api.calls]
+
+    def _route(self, call: Call) -> Route:
+        async def endpoint(request: Request) -> Response:
+            form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+            values = {**request.path_params, **request.query_params, **form}
+            return await run_in_threadpool(self._respond, call, request.headers.get("authorization", ""), values)
+
+        return Route(f"/api2/json{call.path}", endpoint, methods=[call.method])
+
+    def _respond(self, call: Call, authorization: str, values: dict[str, str]) -> Response:
+        try:
+            access = authenticate(authorization, self.api.store.tokens)
+        except ApiError as error:
+            time.sleep(self.auth_delay)
+            return _failed(error)
+        if self.faults.proxy_error():
+            return _failed(ApiError(599, "Too many redirections"))
+        writes = call.method != "GET"
+        if writes:
+            self.faults.writing()
+        try:
+            answer = call.answer(access, verify(call.table, values))
+        except ApiError as error:
+            return _failed(error)
+        if writes and self.faults.drop():
+            return Response(headers={DROP_HEADER: "1", "connection": "close"})
+        return JSONResponse({"data": answer})
 
 
 def create_app(
@@ -213,49 +268,21 @@ def create_app(
     store = Store(Path(state_dir))
     storages, tasks = Storages(store), Tasks(store, faults)
     machines = Machines(store, storages, tasks, guest or NoGuest(), lock_timeout)
-    api = Api(store, machines, storages, tasks)
+    daemon = Daemon(Api(store, machines, storages, tasks), faults, auth_delay)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         for vmid in store.vms:
             if machines.running(vmid):
                 await run_in_threadpool(machines.plug_all, vmid)
         yield
 
-    def respond(request: Request, call: Call, form: dict[str, str]) -> Response:
-        try:
-            access = authenticate(request.headers.get("authorization", ""), store.tokens)
-        except ApiError as error:
-            time.sleep(auth_delay)
-            return _failed(error)
-        try:
-            if faults.proxy_error():
-                raise ApiError(599, "Too many redirections")
-            if call.method != "GET":
-                faults.writing()
-            answer = call.answer(access, verify(call.table, {**request.path_params, **request.query_params, **form}))
-        except ApiError as error:
-            return _failed(error)
-        if call.method != "GET" and faults.drop():
-            return Response(headers={DROP_HEADER: "1"})
-        return JSONResponse({"data": answer})
+    return Starlette(routes=daemon.routes(), lifespan=lifespan, exception_handlers={404: _not_implemented, 405: _not_implemented})
 
-    def route(call: Call) -> Route:
-        async def endpoint(request: Request) -> Response:
-            form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
-            return await run_in_threadpool(respond, request, call, form)
 
-        return Route(f"/api2/json{call.path}", endpoint, methods=[call.method])
-
-    async def not_implemented(request: Request, error: Exception) -> Response:
-        path = request.url.path.removeprefix("/api2/json")
-        return _failed(ApiError(501, f"Method '{request.method} {path}' not implemented"))
-
-    return Starlette(
-        routes=[route(call) for call in api.calls],
-        lifespan=lifespan,
-        exception_handlers={404: not_implemented, 405: not_implemented},
-    )
+async def _not_implemented(request: Request, _error: Exception) -> Response:
+    path = request.url.path.removeprefix("/api2/json")
+    return _failed(ApiError(501, f"Method '{request.method} {path}' not implemented"))
 
 
 def _failed(error: ApiError) -> Response:

@@ -49,14 +49,17 @@ class Drive:
 
     @property
     def cdrom(self) -> bool:
+        """Whether this is a CD-ROM drive and no disk."""
         return self.options.get("media") == "cdrom"
 
     @property
     def size(self) -> int:
+        """Bytes, as the configuration tells them."""
         return parse_size(self.options.get("size", "0"))
 
     @property
     def serial(self) -> str | None:
+        """The serial as the guest sees it."""
         return unquote(self.options["serial"]) if "serial" in self.options else None
 
     @property
@@ -66,6 +69,7 @@ class Drive:
         return (match["storage"], int(float(match["gib"]) * UNITS["G"])) if match else None
 
     def with_options(self, **options: str) -> Drive:
+        """The same drive with some options set."""
         return replace(self, options={**self.options, **options})
 
     def allocated(self, volume: str, size: int) -> Drive:

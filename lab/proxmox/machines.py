@@ -48,6 +48,7 @@ class Machines:
     # -- reading -----------------------------------------------------------------------------------------------------------
 
     def running(self, vmid: int) -> bool:
+        """Whether there is a guest to plug disks into."""
         return self.store.vms[vmid]["status"] == "running"
 
     def pending(self, vmid: int, node: str) -> list[dict[str, Any]]:
@@ -109,8 +110,7 @@ class Machines:
         lock = self._acquire(vmid)
         try:
             config = self._guarded(vmid, node, control["digest"], control["skiplock"], access)
-            if config.current.get("protection") == "1" and (kept := [key for key in deleted if bus_of(key) or _unused(key)]):
-                raise failure(f"can't remove drive '{kept[0]}' - protection mode enabled")
+            _protect(config, deleted)
 
             def work() -> None:
                 """Runs with the lock held: nobody reads, decides and writes in between."""
@@ -192,7 +192,7 @@ class Machines:
             try:
                 if self.running(vmid) and not self._hotplug(vmid, config, key, value):
                     continue
-                self._commit(vmid, config, key, value)
+                self._commit(config, key, value)
             except (GuestError, ApiError) as error:
                 errors[key] = f"hotplug problem - {error}"
         return errors
@@ -214,7 +214,7 @@ class Machines:
             self.guest.plug(vmid, key, self._guest_disk(config, key, new))
         return True
 
-    def _commit(self, vmid: int, config: VmConfig, key: str, value: str | None) -> None:
+    def _commit(self, config: VmConfig, key: str, value: str | None) -> None:
         """Write a change that has taken effect; a volume which nothing refers to any more becomes unused."""
         force = config.doomed.pop(key, False)
         config.pending.pop(key, None)
@@ -272,6 +272,7 @@ class Machines:
         return self._power(access, node, vmid, "qmstart", lambda: self._boot(vmid))
 
     def stop(self, access: Access, node: str, vmid: int) -> str:
+        """Switch a machine off."""
         return self._power(access, node, vmid, "qmstop", lambda: self.store.set_status(vmid, "stopped"))
 
     def _power(self, access: Access, node: str, vmid: int, kind: str, work: Callable[[], None]) -> str:
@@ -287,7 +288,7 @@ class Machines:
     def _boot(self, vmid: int) -> None:
         config = self.store.load(vmid)
         for key, value in [*((key, None) for key in list(config.doomed)), *list(config.pending.items())]:
-            self._commit(vmid, config, key, value)
+            self._commit(config, key, value)
         self.store.save(vmid, config)
         self.store.set_status(vmid, "running")
         self.plug_all(vmid)
@@ -303,6 +304,13 @@ class Machines:
         path = self.storages.path(drive.file)
         order = config.current.get("boot", "").partition("order=")[2].split(";")
         return GuestDisk(path, path.stat().st_size, drive.serial, bus_of(slot), drive.options.get("ro") == "1", slot in order)
+
+
+def _protect(config: VmConfig, deleted: list[str]) -> None:
+    """Keep the disks of a protected machine."""
+    kept = [key for key in deleted if bus_of(key) or _unused(key)]
+    if kept and config.current.get("protection") == "1":
+        raise failure(f"can't remove drive '{kept[0]}' - protection mode enabled")
 
 
 def _hotplug_features(config: VmConfig) -> list[str]:

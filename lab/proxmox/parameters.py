@@ -55,39 +55,55 @@ class NoParameters(Table):
 
 
 class ClusterResources(Table):
+    """``GET /cluster/resources``."""
+
     type: Literal["vm", "storage", "node", "sdn"] | None = None
 
 
 class NodePath(Table):
+    """A call below a node."""
+
     node: str
 
 
 class VmPath(NodePath):
+    """A call below a machine."""
+
     vmid: Vmid
 
 
 class VmList(NodePath):
+    """``GET /nodes/{node}/qemu``."""
+
     full: Boolean | None = None
 
 
 class ConfigGet(VmPath):
+    """``GET .../config``."""
+
     current: Boolean = False
     snapshot: Annotated[str, Field(max_length=40)] | None = None
 
 
 class Resize(VmPath):
-    disk: Literal[*DRIVE_SLOTS, "efidisk0", "tpmstate0"]  # type: ignore[valid-type]
+    """``PUT .../resize``."""
+
+    disk: Literal[(*DRIVE_SLOTS, "efidisk0", "tpmstate0")]  # type: ignore[valid-type]
     size: Annotated[str, Field(pattern=r"^\+?\d+(\.\d+)?[KMGT]?$")]
     digest: Digest | None = None
     skiplock: Boolean | None = None
 
 
 class Unlink(VmPath):
+    """``PUT .../unlink``."""
+
     idlist: str
     force: Boolean | None = None
 
 
 class StorageList(NodePath):
+    """``GET /nodes/{node}/storage``."""
+
     content: str | None = None
     enabled: Boolean = False
     format: Boolean = False
@@ -96,19 +112,27 @@ class StorageList(NodePath):
 
 
 class StoragePath(NodePath):
+    """A call below a storage."""
+
     storage: str
 
 
 class StorageContent(StoragePath):
+    """``GET .../content``."""
+
     content: str | None = None
     vmid: Vmid | None = None
 
 
 class TaskPath(NodePath):
+    """A call below a task."""
+
     upid: str
 
 
 class TaskLog(TaskPath):
+    """``GET .../log``."""
+
     start: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=0)] = 50
     download: Boolean | None = None

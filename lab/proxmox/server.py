@@ -24,17 +24,18 @@ DROP_HEADER = "x-lab-drop"
 class _Connection(h11.Connection):
     """Turns the lab's own response headers into what they stand for."""
 
-    protocol: H11Protocol
+    _silent = False
 
     def send(self, event: Any) -> Any:
+        """The bytes of an event: with the reason of its own, or none at all when the answer shall be lost."""
         if isinstance(event, h11.Response):
             own = {name.decode(): value for name, value in event.headers}
-            if DROP_HEADER in own:
-                self.protocol.transport.abort()
+            self._silent = DROP_HEADER in own
             if REASON_HEADER in own:
                 headers = [(name, value) for name, value in event.headers if name.decode() != REASON_HEADER]
                 event = h11.Response(status_code=event.status_code, headers=headers, reason=own[REASON_HEADER])
-        return super().send(event)
+        output = super().send(event)
+        return b"" if self._silent else output
 
 
 class Protocol(H11Protocol):
@@ -43,13 +44,21 @@ class Protocol(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.conn = _Connection(h11.SERVER)
-        self.conn.protocol = self
 
 
 def configure(app: ASGIApp, host: str, port: int, cert: str, key: str) -> uvicorn.Config:
     """Settings of a server with TLS for the application."""
     return uvicorn.Config(
-        app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, http=Protocol, ws="none", log_level="warning", access_log=False
+        app,
+        host=host,
+        port=port,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+        http=Protocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,  # a client which never says goodbye does not keep the daemon alive
     )
 
 

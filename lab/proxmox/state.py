@@ -59,6 +59,7 @@ class Token(Seed):
 
     @property
     def name(self) -> str:
+        """The token's full name."""
         return f"{self.userid}!{self.tokenid}"
 
 
@@ -73,6 +74,7 @@ class VmConfig:
 
     @property
     def text(self) -> str:
+        """The configuration file."""
         lines = [f"{key}: {value}" for key, value in sorted(self.current.items())]
         waiting = [f"{key}: {value}" for key, value in sorted(self.pending.items())]
         if self.doomed:
@@ -81,10 +83,12 @@ class VmConfig:
 
     @property
     def digest(self) -> str:
+        """What a caller hands back to say which configuration it has looked at."""
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
     def parse(cls, text: str) -> VmConfig:
+        """Read a configuration file."""
         config = cls()
         section = config.current
         for line in filter(None, text.splitlines()):
@@ -135,10 +139,12 @@ class Store:
 
     @property
     def tokens(self) -> dict[str, Token]:
+        """Every API token by its full name."""
         return {name: Token(**entry) for name, entry in self._read("tokens.json").items()}
 
     @property
     def storages(self) -> dict[str, StorageSeed]:
+        """Every storage by its name."""
         return {name: StorageSeed(**entry) for name, entry in self._read("storages.json").items()}
 
     @property
@@ -148,9 +154,11 @@ class Store:
 
     @property
     def nodes(self) -> list[str]:
+        """The nodes that have machines."""
         return sorted({entry["node"] for entry in self.vms.values()})
 
     def set_status(self, vmid: int, status: str) -> None:
+        """Note that a machine runs or is stopped."""
         vms = self._read("vms.json")
         vms[str(vmid)]["status"] = status
         self.write("vms.json", json.dumps(vms, indent=1, sort_keys=True))
@@ -163,6 +171,7 @@ class Store:
         return VmConfig.parse((self.root / f"qemu-server/{vmid}.conf").read_text())
 
     def save(self, vmid: int, config: VmConfig) -> None:
+        """Write a machine's configuration."""
         self.write(f"qemu-server/{vmid}.conf", config.text)
 
 

@@ -23,6 +23,7 @@ class Storages:
         self._lock = threading.Lock()
 
     def get(self, storage: str) -> StorageSeed:
+        """A storage's settings."""
         found = self._store.storages.get(storage)
         if found is None:
             raise failure(f"storage '{storage}' does not exist")
@@ -42,9 +43,11 @@ class Storages:
             yield f"{storage}:{path.stem}", int(path.parent.name), path.stat().st_size
 
     def used(self, storage: str) -> int:
+        """The sizes of all its volumes together."""
         return sum(size for _, _, size in self.volumes(storage))
 
     def free(self, storage: str) -> int:
+        """What is left of its capacity."""
         return parse_size(self.get(storage).capacity) - self.used(storage)
 
     def status(self, storage: str) -> dict[str, object]:
@@ -79,6 +82,7 @@ class Storages:
             return volume
 
     def grow(self, volume: str, size: int) -> None:
+        """Make a volume larger."""
         path = self.path(volume)
         with self._lock:
             self._check(volume.partition(":")[0], size - path.stat().st_size)
@@ -86,6 +90,7 @@ class Storages:
                 stream.truncate(size)
 
     def free_volume(self, volume: str) -> None:
+        """Destroy a volume."""
         self.path(volume).unlink()
 
     def _check(self, storage: str, more: int) -> None:

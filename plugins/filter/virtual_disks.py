@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import OPTIONS
 
 DOCUMENTATION = r"""

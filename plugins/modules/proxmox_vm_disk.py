@@ -235,7 +235,6 @@ api_calls:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.client import Client, ProxmoxError
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.disks import Converger, find_vm
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import BUSES, OPTIONS, DeclarationError

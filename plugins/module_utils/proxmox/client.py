@@ -31,19 +31,19 @@ class ProxmoxError(Exception):
     """A failure to be shown to the user as it is."""
 
 
-class Lost(ProxmoxError):
+class LostError(ProxmoxError):
     """No answer came: whether the call was carried out is not known."""
 
 
-class Raced(ProxmoxError):
+class RaceError(ProxmoxError):
     """Somebody else changed the configuration first; nothing was written."""
 
 
-class Locked(ProxmoxError):
+class LockedError(ProxmoxError):
     """The machine is locked by another operation; nothing was written."""
 
 
-class Full(ProxmoxError):
+class FullError(ProxmoxError):
     """The storage has no room."""
 
 
@@ -67,7 +67,7 @@ class Connection:
 
 def _failure(message: str) -> ProxmoxError:
     """The kind of failure that a message of Proxmox's stands for."""
-    for pattern, kind in ((_RACE, Raced), (_LOCKED, Locked), (_FULL, Full)):
+    for pattern, kind in ((_RACE, RaceError), (_LOCKED, LockedError), (_FULL, FullError)):
         if pattern.search(message):
             return kind(message)
     return ProxmoxError(message)
@@ -94,7 +94,7 @@ class Client:
         for attempt in range(1, _READ_ATTEMPTS):
             try:
                 return self._call("GET", path, query)
-            except Lost:
+            except LostError:
                 time.sleep(0.25 * 2**attempt)
         return self._call("GET", path, query)
 
@@ -113,7 +113,7 @@ class Client:
         except requests.exceptions.SSLError as error:
             raise ProxmoxError(self._about_tls(error)) from None
         except requests.exceptions.RequestException as error:
-            raise Lost(
+            raise LostError(
                 f"no answer from Proxmox's API at {self._where}: {_innermost(error)}; check api_host, api_port and the way there"
             ) from None
         except OSError as error:
@@ -145,7 +145,9 @@ class Client:
             details = "; ".join(f"{key}: {' '.join(str(text).split())}" for key, text in sorted(found.items()))
             return ProxmoxError(f"Proxmox refused {method} /{path}: {reason} {details}".strip())
         if status in _PROXY_ERRORS:
-            return Lost(f"Proxmox at {self._where} could not reach the node behind /{path} ({status} {reason}): check the cluster's network")
+            return LostError(
+                f"Proxmox at {self._where} could not reach the node behind /{path} ({status} {reason}): check the cluster's network"
+            )
         if status == 500:
             return _failure(reason)
         return ProxmoxError(f"Proxmox at {self._where} answered {method} /{path} with {status} {reason}")

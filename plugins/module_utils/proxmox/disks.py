@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.client import Client, Full, Locked, Lost, ProxmoxError, Raced
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.client import (
+    Client,
+    FullError,
+    LockedError,
+    LostError,
+    ProxmoxError,
+    RaceError,
+)
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import DeclarationError, bus_of, format_size
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import DiskState, Plan, Step, Wanted, plan
 
@@ -101,17 +108,17 @@ class Converger:
                 )
             try:
                 if "lock" in config:
-                    raise Locked(f"VM is locked ({config['lock']})")
+                    raise LockedError(f"VM is locked ({config['lock']})")
                 self._write(step, config["digest"])
-            except Locked as error:
+            except LockedError as error:
                 if time.monotonic() > patience:
                     raise ProxmoxError(
                         f"{self._what(step)}: {error}, for {self.lock_timeout:g} s so far; "
                         "run again when that operation has ended, or raise lock_timeout"
                     ) from None
                 time.sleep(min(1.0, self.lock_timeout / 10))
-            except (Lost, Raced) as error:
-                unsure = step if isinstance(error, Lost) else unsure
+            except (LostError, RaceError) as error:
+                unsure = step if isinstance(error, LostError) else unsure
                 setbacks += 1
                 if setbacks > _RETRIES:
                     raise ProxmoxError(f"{self._what(step)}: gave up after {setbacks} attempts: {error}") from None
@@ -168,13 +175,13 @@ class Converger:
             if upid:
                 warnings = self.client.wait(self.vm.node, upid, self.task_timeout)
                 self.outcome.warnings += [f"{self._what(step)}: {text}" for text in warnings]
-        except Full as error:
+        except FullError as error:
             row = self.client.get(f"nodes/{self.vm.node}/storage/{step.storage}/status")
             raise ProxmoxError(
                 f"{self._what(step)}: {error} ({self._full({**row, 'storage': step.storage}, step.size)}: "
                 "free some, extend it, or declare another storage)"
             ) from None
-        except (Lost, Raced, Locked):
+        except (LostError, RaceError, LockedError):
             raise
         except ProxmoxError as error:
             raise ProxmoxError(f"{self._what(step)}: {error}") from None

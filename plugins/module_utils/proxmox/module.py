@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.client import IMPORT_ERROR, Client, Connection
 
 

@@ -247,7 +247,9 @@ def _grow(disk: Wanted, found: _Found, label: str, result: Plan) -> int | None:
     if disk.size is None:
         return drive.size
     if drive.size is None:
-        raise DeclarationError(f"the configuration does not tell the size of disk {label}: run 'qm disk rescan' for the machine on its node")
+        raise DeclarationError(
+            f"the configuration does not tell the size of disk {label}: run 'qm disk rescan' for the machine on its node"
+        )
     if drive.size - disk.size >= EXTENT:
         raise DeclarationError(
             f"disk {label} has {format_size(drive.size)}, wanted is {format_size(disk.size)}: "

@@ -337,7 +337,9 @@ def test_a_storage_for_other_things(run: Run) -> None:
 
 
 def test_a_full_thin_pool(cluster: Cluster, run: Run) -> None:
-    with pytest.raises(Failed, match=r"create disk airflow-data .*reached threshold.*180.0G free of 200.0G, 300G is wanted.*another storage") as error:
+    with pytest.raises(
+        Failed, match=r"create disk airflow-data .*reached threshold.*180.0G free of 200.0G, 300G is wanted.*another storage"
+    ) as error:
         run({**DATA, "size": "300G"})
     assert error.value.result["changed"] is False
     assert cluster.volumes() == ["vm-301-disk-0"]
@@ -398,7 +400,9 @@ def test_an_api_that_does_not_answer(run: Run) -> None:
 
 
 def test_a_value_that_proxmox_refuses(run: Run) -> None:
-    with pytest.raises(Failed, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"):
+    with pytest.raises(
+        Failed, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"
+    ):
         run({**DATA, "queues": 1})
 
 
