@@ -56,12 +56,12 @@ def evaluate(directory: Path, **overrides: Any) -> dict[str, Any]:
     return evaluated
 
 
-def template(directory: Path, values: dict[str, Any]) -> str:
+def template(directory: Path, values: dict[str, Any], *options: str) -> str:
     """Return what helm makes of the chart with these values."""
     file = directory / "values.json"
     file.write_text(json.dumps(values))
     helm, chart = built()["helm"] / "helm", built()["spark-operator"] / "spark-operator-chart"
-    command = [str(helm), "template", "spark-operator", str(chart), "--namespace=spark-operator", "--include-crds", f"--values={file}"]
+    command = [str(helm), "template", "spark-operator", str(chart), "--namespace=spark-operator", f"--values={file}", *options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -91,7 +91,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def rendered(evaluated: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Objects:
     """What the chart makes of them."""
-    return objects(template(tmp_path_factory.mktemp("rendered"), evaluated["values"]))
+    return objects(template(tmp_path_factory.mktemp("rendered"), evaluated["values"], "--include-crds"))
 
 
 def test_rendering_twice_gives_the_same(evaluated: dict[str, Any], tmp_path: Path) -> None:
