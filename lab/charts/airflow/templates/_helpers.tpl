@@ -1,0 +1,162 @@
+{{- define "airflow.labels" -}}
+tier: airflow
+component: {{ .component }}
+release: {{ .root.Release.Name }}
+{{- end }}
+
+{{- define "airflow.metadata" -}}
+{{ include "airflow.labels" . }}
+chart: "{{ .root.Chart.Name }}-{{ .root.Chart.Version }}"
+heritage: {{ .root.Release.Service }}
+{{- end }}
+
+{{- define "airflow.account" -}}
+{{- $account := (index .root.Values .values).serviceAccount -}}
+{{- if $account.create }}{{ default (printf "%s-%s" .root.Release.Name .name) $account.name }}{{ else }}{{ default "default" $account.name }}{{ end -}}
+{{- end }}
+
+{{- define "airflow.image" -}}
+{{ .Values.defaultAirflowRepository }}:{{ .Values.defaultAirflowTag }}
+{{- end }}
+
+{{- define "airflow.containerSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "airflow.dags" -}}
+{{ .Values.airflowHome }}/dags{{ if .Values.dags.gitSync.enabled }}/repo/{{ .Values.dags.gitSync.subPath }}{{ end }}
+{{- end }}
+
+{{/* Where every pod of Airflow runs, and as whom. */}}
+{{- define "airflow.scheduling" -}}
+nodeSelector: {{ toJson .Values.nodeSelector }}
+tolerations: {{ toJson .Values.tolerations }}
+topologySpreadConstraints: []
+securityContext: {runAsUser: {{ .Values.uid }}, fsGroup: {{ .Values.gid }}}
+{{- end }}
+
+{{- define "airflow.spread" -}}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - podAffinityTerm:
+          labelSelector: {matchLabels: {component: {{ . }}}}
+          topologyKey: kubernetes.io/hostname
+        weight: 100
+{{- end }}
+
+{{/* User's environment; then the one that Airflow itself needs. */}}
+{{- define "airflow.extraEnv" -}}
+{{ tpl .Values.extraEnv . }}
+{{- end }}
+
+{{- define "airflow.env" -}}
+- name: AIRFLOW__CORE__FERNET_KEY
+  valueFrom: {secretKeyRef: {name: {{ .Values.fernetKeySecretName }}, key: fernet-key}}
+- name: AIRFLOW_HOME
+  value: {{ .Values.airflowHome }}
+{{- range list "AIRFLOW__CORE__SQL_ALCHEMY_CONN" "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" "AIRFLOW_CONN_AIRFLOW_DB" }}
+- name: {{ . }}
+  valueFrom: {secretKeyRef: {name: {{ $.Values.data.metadataSecretName }}, key: connection}}
+{{- end }}
+- name: AIRFLOW__WEBSERVER__SECRET_KEY
+  valueFrom: {secretKeyRef: {name: {{ .Values.webserverSecretKeySecretName }}, key: webserver-secret-key}}
+{{- end }}
+
+{{- define "airflow.configMounts" -}}
+- {name: config, mountPath: {{ .Values.airflowHome }}/airflow.cfg, subPath: airflow.cfg, readOnly: true}
+{{- if .Values.airflowLocalSettings }}
+- {name: config, mountPath: {{ .Values.airflowHome }}/config/airflow_local_settings.py, subPath: airflow_local_settings.py, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "airflow.ownMounts" -}}
+{{- with .Values.volumeMounts }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{- define "airflow.podTemplateMount" -}}
+- name: config
+  mountPath: {{ .Values.airflowHome }}/pod_templates/pod_template_file.yaml
+  subPath: pod_template_file.yaml
+  readOnly: true
+{{- end }}
+
+{{- define "airflow.dagsMount" -}}
+{{- if .Values.dags.gitSync.enabled -}}
+- {name: dags, mountPath: {{ .Values.airflowHome }}/dags, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "airflow.dagsVolume" -}}
+{{- if .Values.dags.gitSync.enabled -}}
+- {name: dags, emptyDir: {}}
+{{- end }}
+{{- end }}
+
+{{- define "airflow.waitForMigrations" -}}
+- name: wait-for-airflow-migrations
+  image: {{ include "airflow.image" .root }}
+  imagePullPolicy: IfNotPresent
+  securityContext: {{- include "airflow.containerSecurity" .root | nindent 4 }}
+  args: [airflow, db, check-migrations, --migration-wait-timeout={{ .root.Values.images.migrationsWaitTimeout }}]
+  envFrom: []
+  env: {{- include "airflow.extraEnv" .root | nindent 4 }} {{- include "airflow.env" .root | nindent 4 }}
+  resources: {{ toJson .resources }}
+  volumeMounts: {{- include "airflow.configMounts" .root | nindent 4 }} {{- include "airflow.ownMounts" .root | nindent 4 }}
+{{- end }}
+
+{{/* Both spellings, of git-sync 3 and 4. */}}
+{{- define "airflow.gitSync" -}}
+{{- $sync := .root.Values.dags.gitSync -}}
+{{- if $sync.enabled -}}
+- name: git-sync{{ if .once }}-init{{ end }}
+  image: {{ .root.Values.images.gitSync.repository }}:{{ .root.Values.images.gitSync.tag }}
+  imagePullPolicy: IfNotPresent
+  securityContext: {runAsUser: {{ $sync.uid }}}
+  env:
+    - {name: GIT_SYNC_REV, value: {{ $sync.rev | quote }}}
+    - {name: GITSYNC_REF, value: {{ $sync.ref | quote }}}
+    - {name: GIT_SYNC_BRANCH, value: {{ $sync.branch | quote }}}
+    - {name: GIT_SYNC_REPO, value: {{ $sync.repo | quote }}}
+    - {name: GITSYNC_REPO, value: {{ $sync.repo | quote }}}
+    - {name: GIT_SYNC_DEPTH, value: {{ $sync.depth | quote }}}
+    - {name: GITSYNC_DEPTH, value: {{ $sync.depth | quote }}}
+    - {name: GIT_SYNC_ROOT, value: /git}
+    - {name: GITSYNC_ROOT, value: /git}
+    - {name: GIT_SYNC_DEST, value: repo}
+    - {name: GITSYNC_LINK, value: repo}
+    - {name: GIT_SYNC_ADD_USER, value: "true"}
+    - {name: GITSYNC_ADD_USER, value: "true"}
+    - {name: GITSYNC_PERIOD, value: {{ $sync.period | quote }}}
+    - {name: GIT_SYNC_MAX_SYNC_FAILURES, value: {{ $sync.maxFailures | quote }}}
+    - {name: GITSYNC_MAX_FAILURES, value: {{ $sync.maxFailures | quote }}}
+    {{- if .once }}
+    - {name: GIT_SYNC_ONE_TIME, value: "true"}
+    - {name: GITSYNC_ONE_TIME, value: "true"}
+    {{- end }}
+    {{- with $sync.env }}{{ toYaml . | nindent 4 }}{{ end }}
+  resources: {{ toJson $sync.resources }}
+  volumeMounts:
+    - {name: dags, mountPath: /git}
+    {{- with $sync.extraVolumeMounts }}{{ toYaml . | nindent 4 }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "airflow.jobCheck" -}}
+exec:
+  command:
+    - sh
+    - -c
+    - |
+      CONNECTION_CHECK_MAX_COUNT=0 AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR exec /entrypoint \
+      airflow jobs check --job-type {{ . }} --local
+{{- end }}
+
+{{- define "airflow.timing" -}}
+{{- range $key := list "initialDelaySeconds" "timeoutSeconds" "failureThreshold" "periodSeconds" }}
+{{- if hasKey $ $key }}
+{{ $key }}: {{ index $ $key }}
+{{- end }}
+{{- end }}
+{{- end }}
