@@ -20,7 +20,7 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
-_READ_ATTEMPTS = 4
+_LONGEST_PAUSE = 2.0
 _PROXY_ERRORS = range(595, 600)
 _RACE = re.compile(r"checksum miss?match|detected modified configuration")
 _LOCKED = re.compile(r"VM is locked|can't lock file")
@@ -91,12 +91,16 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         """Read; a lost answer is asked for again."""
-        for attempt in range(1, _READ_ATTEMPTS):
-            try:
-                return self._call("GET", path, query)
-            except LostError:
-                time.sleep(0.25 * 2**attempt)
-        return self._call("GET", path, query)
+        return self._read(path, query, pause=0.5)
+
+    def _read(self, path: str, query: dict[str, Any], pause: float) -> Any:
+        try:
+            return self._call("GET", path, query)
+        except LostError:
+            if pause > _LONGEST_PAUSE:
+                raise
+        time.sleep(pause)
+        return self._read(path, query, pause * 2)
 
     def write(self, method: str, path: str, **values: Any) -> Any:
         """Write, exactly once."""

@@ -38,6 +38,7 @@ class Vm:
 
     @property
     def path(self) -> str:
+        """Where the API has it."""
         return f"nodes/{self.node}/qemu/{self.vmid}"
 
 
@@ -107,9 +108,7 @@ class Converger:
                     f"on {self.vm.node}, so that it tells the volume's real size"
                 )
             try:
-                if "lock" in config:
-                    raise LockedError(f"VM is locked ({config['lock']})")
-                self._write(step, config["digest"])
+                self._write(step, config)
             except LockedError as error:
                 if time.monotonic() > patience:
                     raise ProxmoxError(
@@ -154,7 +153,8 @@ class Converger:
             row = listed.get(storage)
             if row is None:
                 raise ProxmoxError(
-                    f"storage {storage} was not found on {self.vm.node}; for disks the API token sees: {', '.join(sorted(listed)) or 'none'}. "
+                    f"storage {storage} was not found on {self.vm.node}; "
+                    f"for disks the API token sees: {', '.join(sorted(listed)) or 'none'}. "
                     "Check its name, that its content includes images, and that the token has Datastore.AllocateSpace on it"
                 )
             if row.get("type") == "lvm" and need > row.get("avail", need):
@@ -166,7 +166,10 @@ class Converger:
         free, total = (f"{row[key] / 1024**3:.1f}G" for key in ("avail", "total"))
         return f"storage {row['storage']} on {self.vm.node} has {free} free of {total}, {format_size(need)} is wanted"
 
-    def _write(self, step: Step, digest: str) -> None:
+    def _write(self, step: Step, config: dict[str, Any]) -> None:
+        if "lock" in config:
+            raise LockedError(f"VM is locked ({config['lock']})")
+        digest = config["digest"]
         try:
             if step.action == "resize":
                 upid = self.client.write("PUT", f"{self.vm.path}/resize", disk=step.slot, size=step.value, digest=digest)

@@ -110,14 +110,17 @@ class Drive:
 
     @property
     def storage(self) -> str:
+        """The storage that holds the volume, or will."""
         return self.planned_on or self.volume.partition(":")[0]
 
     @property
     def serial(self) -> str | None:
+        """The serial as the guest sees it."""
         return unquote(self.options["serial"]) if "serial" in self.options else None
 
     @property
     def cdrom(self) -> bool:
+        """Whether this is a CD-ROM drive (a cloud-init drive too) and no disk."""
         return self.options.get("media") == "cdrom"
 
     def value(self, option: str) -> str | None:
@@ -126,9 +129,11 @@ class Drive:
         return known.text(self.options[option]) if option in self.options else known.default
 
     def with_options(self, options: dict[str, str]) -> Drive:
+        """The same drive with some options set."""
         return replace(self, options={**self.options, **options})
 
     def with_size(self, size: int | None) -> Drive:
+        """The same drive in another size."""
         return replace(self, size=size)
 
     def __str__(self) -> str:

@@ -42,6 +42,7 @@ class Wanted:
 
     @property
     def label(self) -> str:
+        """What messages call the disk."""
         return self.serial or self.slot or "?"
 
     @classmethod

@@ -20,7 +20,7 @@ DATA = {"serial": "airflow-data", "storage": "local-lvm", "size": "50G"}
 IDLE_CALLS = 3
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The module ended in ``fail_json``."""
 
     def __init__(self, result: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ def run(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> Run:
         assert "Traceback" not in streams.out + streams.err
         result: dict[str, Any] = json.loads(streams.out)
         if result.get("failed"):
-            raise Failed(result)
+            raise FailedError(result)
         return result
 
     return call
@@ -275,7 +275,7 @@ def test_a_lock_is_awaited(cluster: Cluster, run: Run, monkeypatch: pytest.Monke
 
 def test_a_lock_that_stays_is_named(cluster: Cluster, run: Run) -> None:
     cluster.edit(lock="backup")
-    with pytest.raises(Failed, match=r"VM is locked \(backup\).*lock_timeout") as error:
+    with pytest.raises(FailedError, match=r"VM is locked \(backup\).*lock_timeout") as error:
         run(DATA, lock_timeout=1)
     assert error.value.result["changed"] is False
 
@@ -288,7 +288,7 @@ def test_a_slow_allocation_is_waited_for(cluster: Cluster, run: Run) -> None:
 
 def test_a_run_that_stopped_waiting_leaves_nothing_that_the_next_one_does_twice(cluster: Cluster, run: Run) -> None:
     cluster.faults.task_seconds = 1.5
-    with pytest.raises(Failed, match="still runs after 0 s"):
+    with pytest.raises(FailedError, match="still runs after 0 s"):
         run(DATA, task_timeout=0)
     assert run(DATA, lock_timeout=10)["disks"][0]["volume"] == "local-lvm:vm-301-disk-1"
     assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
@@ -310,7 +310,7 @@ def test_a_node_that_is_briefly_out_of_reach_is_asked_again(cluster: Cluster, ru
 
 def test_a_node_that_stays_out_of_reach_is_named(cluster: Cluster, run: Run) -> None:
     cluster.faults.proxy_errors = 100
-    with pytest.raises(Failed, match=r"could not reach the node.*599"):
+    with pytest.raises(FailedError, match=r"could not reach the node.*599"):
         run(DATA)
 
 
@@ -320,25 +320,25 @@ def test_a_node_that_stays_out_of_reach_is_named(cluster: Cluster, run: Run) -> 
 def test_nothing_is_shrunk(cluster: Cluster, run: Run) -> None:
     run(DATA)
     before = cluster.config().text
-    with pytest.raises(Failed, match=r"VM 301 .*airflow-data \(scsi1\) has 50G, wanted is 40G.*cannot be shrunk"):
+    with pytest.raises(FailedError, match=r"VM 301 .*airflow-data \(scsi1\) has 50G, wanted is 40G.*cannot be shrunk"):
         run({**DATA, "size": "40G"})
     assert cluster.config().text == before
 
 
 @pytest.mark.parametrize("check", [True, False])
 def test_an_unknown_storage(run: Run, check: bool) -> None:
-    with pytest.raises(Failed, match=r"storage nope was not found on pve; .* local-lvm, thick"):
+    with pytest.raises(FailedError, match=r"storage nope was not found on pve; .* local-lvm, thick"):
         run({**DATA, "storage": "nope"}, check=check)
 
 
 def test_a_storage_for_other_things(run: Run) -> None:
-    with pytest.raises(Failed, match="storage iso was not found"):
+    with pytest.raises(FailedError, match="storage iso was not found"):
         run({**DATA, "storage": "iso"})
 
 
 def test_a_full_thin_pool(cluster: Cluster, run: Run) -> None:
     with pytest.raises(
-        Failed, match=r"create disk airflow-data .*reached threshold.*180.0G free of 200.0G, 300G is wanted.*another storage"
+        FailedError, match=r"create disk airflow-data .*reached threshold.*180.0G free of 200.0G, 300G is wanted.*another storage"
     ) as error:
         run({**DATA, "size": "300G"})
     assert error.value.result["changed"] is False
@@ -347,61 +347,61 @@ def test_a_full_thin_pool(cluster: Cluster, run: Run) -> None:
 
 def test_a_full_volume_group_is_known_before_the_first_write(cluster: Cluster, run: Run) -> None:
     before = cluster.config().text
-    with pytest.raises(Failed, match=r"storage thick on pve has 10.0G free of 10.0G, 50G is wanted"):
+    with pytest.raises(FailedError, match=r"storage thick on pve has 10.0G free of 10.0G, 50G is wanted"):
         run({"serial": "small", "storage": "local-lvm", "size": "1G"}, {**DATA, "storage": "thick"})
     assert cluster.config().text == before
 
 
 def test_what_was_done_before_an_error_is_told(run: Run) -> None:
-    with pytest.raises(Failed) as error:
+    with pytest.raises(FailedError) as error:
         run({"serial": "small", "storage": "local-lvm", "size": "1G"}, {**DATA, "size": "300G"})
     assert error.value.result["changed"] is True
     assert [disk["serial"] for disk in error.value.result["disks"]] == ["small"]
 
 
 def test_a_wrong_secret(run: Run) -> None:
-    with pytest.raises(Failed, match=r"does not accept the API token ansible@pve!platform \(invalid token value!\)"):
+    with pytest.raises(FailedError, match=r"does not accept the API token ansible@pve!platform \(invalid token value!\)"):
         run(DATA, api_token_secret="wrong")
 
 
 def test_an_unknown_token(run: Run) -> None:
-    with pytest.raises(Failed, match=r"no such token 'nobody' for user 'ansible@pve'"):
+    with pytest.raises(FailedError, match=r"no such token 'nobody' for user 'ansible@pve'"):
         run(DATA, api_token_id="nobody")
 
 
 def test_a_token_without_the_privilege(run: Run) -> None:
-    with pytest.raises(Failed, match=r"ansible@pve!reader may not do this: Permission check failed \(/vms/301, VM.Config.Disk\)"):
+    with pytest.raises(FailedError, match=r"ansible@pve!reader may not do this: Permission check failed \(/vms/301, VM.Config.Disk\)"):
         run(DATA, api_token_id="reader")
 
 
 def test_a_token_that_sees_no_machine(run: Run) -> None:
-    with pytest.raises(Failed, match=r"VM 301 was not found at 127.0.0.1; .* sees: none.*VM.Audit"):
+    with pytest.raises(FailedError, match=r"VM 301 was not found at 127.0.0.1; .* sees: none.*VM.Audit"):
         run(DATA, api_token_id="blind")
 
 
 def test_an_unknown_machine(run: Run) -> None:
-    with pytest.raises(Failed, match=r"VM 999 was not found .*301 \(k8s-worker-01\), 302 \(k8s-worker-02\)"):
+    with pytest.raises(FailedError, match=r"VM 999 was not found .*301 \(k8s-worker-01\), 302 \(k8s-worker-02\)"):
         run(DATA, vmid=999)
 
 
 def test_a_certificate_of_an_unknown_ca(run: Run) -> None:
-    with pytest.raises(Failed, match=r"TLS certificate of https://127.0.0.1:\d+ could not be verified.*ca_path"):
+    with pytest.raises(FailedError, match=r"TLS certificate of https://127.0.0.1:\d+ could not be verified.*ca_path"):
         run(DATA, ca_path=None)
 
 
 def test_a_ca_file_that_is_missing(run: Run) -> None:
-    with pytest.raises(Failed, match=r"/nonexistent.*check ca_path"):
+    with pytest.raises(FailedError, match=r"/nonexistent.*check ca_path"):
         run(DATA, ca_path="/nonexistent")
 
 
 def test_an_api_that_does_not_answer(run: Run) -> None:
-    with pytest.raises(Failed, match=r"no answer from Proxmox's API at https://127.0.0.1:1: .*refused; check api_host, api_port"):
+    with pytest.raises(FailedError, match=r"no answer from Proxmox's API at https://127.0.0.1:1: .*refused; check api_host, api_port"):
         run(DATA, api_port=1)
 
 
 def test_a_value_that_proxmox_refuses(run: Run) -> None:
     with pytest.raises(
-        Failed, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"
+        FailedError, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"
     ):
         run({**DATA, "queues": 1})
 
@@ -409,7 +409,7 @@ def test_a_value_that_proxmox_refuses(run: Run) -> None:
 def test_a_size_which_the_configuration_has_wrong_is_no_endless_loop(cluster: Cluster, run: Run) -> None:
     run(DATA)
     cluster.edit(scsi1="local-lvm:vm-301-disk-1,serial=airflow-data,size=40G")
-    with pytest.raises(Failed, match="qm disk rescan --vmid 301"):
+    with pytest.raises(FailedError, match="qm disk rescan --vmid 301"):
         run(DATA)
 
 
