@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 import threading
@@ -136,5 +138,9 @@ class Builder:
 def drop_scratch(directories: Mapping[Path, bool]) -> None:
     """Drop the download and build caches of those clients that have nothing left to build."""
     for directory, done in directories.items():
-        if done and directory.exists():
-            shutil.rmtree(directory)
+        # Out of the way first, in one step: another lab may be about to drop it as well.
+        doomed = directory.with_name(f"{directory.name}.{os.getpid()}")
+        if done:
+            with contextlib.suppress(FileNotFoundError):
+                directory.rename(doomed)
+                shutil.rmtree(doomed)

@@ -51,6 +51,8 @@ class Rootfs(Component):
     system: System = System(())
     masked: tuple[str, ...] = ()
     """systemd units that must never start."""
+    disabled: tuple[str, ...] = ()
+    """systemd units that start only where the lab enables them."""
 
     def inputs(self) -> Iterator[Path]:
         """Yield our own files in it."""
@@ -66,6 +68,9 @@ class Rootfs(Component):
             link = root / "etc/systemd/system" / unit
             link.unlink(missing_ok=True)
             link.symlink_to("/dev/null")
+        for unit in self.disabled:
+            for link in (root / "etc/systemd/system").glob(f"*.wants/{unit}"):
+                link.unlink()
         save_packages(root, target / "packages.txt")
 
 
@@ -242,4 +247,5 @@ MACHINE = Rootfs(
         *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "man-db.timer"),
         *("console-getty.service", "getty.target", "systemd-timesyncd.service", "systemd-resolved.service"),
     ),
+    disabled=("containerd.service", "e2scrub_reap.service"),
 )

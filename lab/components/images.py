@@ -89,7 +89,7 @@ class Image(Component):
 
 def pack_layer(root: Path, out: Path) -> Layer:
     """Pack a root filesystem, without what a container gets from its runtime."""
-    runtime = [f"--exclude=./{place}/*" for place in ("dev", "proc", "sys", "run")]
+    runtime = [f"--exclude=./{place}/*" for place in ("dev", "proc", "sys")]
     argv = ["tar", "--create", "--sort=name", "--numeric-owner", *runtime, f"--directory={root}", "."]
     subprocess.run([*argv[:1], f"--file={out}", *argv[1:]], check=True)
     with out.open("rb") as file:

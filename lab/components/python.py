@@ -79,20 +79,10 @@ class Wheels(Component):
     def build(self, target: Path, job: Job) -> None:
         """Download one wheel per requirement; pip checks each against its hash."""
         job.step(f"wheels of {self.lock}")
-        words = (
-            uv(),
-            "tool",
-            "run",
-            "--no-config",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-        )
+        words = (sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--require-hashes")
         platform = ("--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none")
-        job.run([*words, *platform, f"--dest={target}", f"--requirement={CHECKOUT / self.lock}"], env={"UV_CACHE_DIR": str(scratch())})
+        job.run([*words, *platform, f"--dest={target}", f"--requirement={CHECKOUT / self.lock}"])
 
 
 TOOLCHAIN = PythonPackages(name="go-toolchain", version="1.26.6", requirements="go-toolchain")
+CONTROL_HOST_WHEELS = Wheels(name="wheels", version=PYTHON, lock="roles/control_host/files/requirements.txt")

@@ -14,8 +14,13 @@ from pathlib import Path
 from lab.shell import LabError
 
 _UNREACHABLE = re.compile(
-    r"no such host|dial tcp|server misbehaving|i/o timeout|connection refused|network is unreachable"
-    r"|temporary failure (resolving|in name resolution)|could not (resolve|connect)|unable to connect|dns error|error sending request|failed to lookup address|connection (reset|timed out)",
+    "|".join(
+        (
+            *("no such host", "dial tcp", "server misbehaving", "i/o timeout", "connection refused", "connection reset", "timed out"),
+            *("network is unreachable", "temporary failure", "could not resolve", "could not connect", "unable to connect"),
+            *("dns error", "error sending request", "failed to lookup address"),
+        )
+    ),
     re.IGNORECASE,
 )
 # How each client names the package: Go modules, Debian archives, package names of pip and uv.

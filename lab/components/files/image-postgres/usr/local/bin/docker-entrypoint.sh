@@ -46,8 +46,7 @@ make_cluster() {
   # The user writes the words of POSTGRES_INITDB_ARGS with shell quotes, as upstream's documentation shows.
   eval "arguments=(${POSTGRES_INITDB_ARGS:-})"
   if [[ -n ${POSTGRES_INITDB_WALDIR:-} ]]; then arguments+=(--waldir "$POSTGRES_INITDB_WALDIR"); fi
-  if [[ -n $POSTGRES_PASSWORD ]]; then arguments+=(--pwfile <(printf '%s\n' "$POSTGRES_PASSWORD")); fi
-  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" "${arguments[@]}"
+  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") "${arguments[@]}"
   if [[ -n ${NSS_WRAPPER_PASSWD:-} ]]; then
     rm -f "$NSS_WRAPPER_PASSWD" "$NSS_WRAPPER_GROUP"
     unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
