@@ -17,7 +17,6 @@ def machine() -> Machine:
         read_only={
             f"{MIRROR}/wheels": component("wheels"),
             f"{MIRROR}/helm": component("helm"),
-            f"{MIRROR}/helm-diff": component("helm-diff"),
             f"{MIRROR}/charts/airflow": CHECKOUT / "lab" / "charts" / "airflow",
             f"{MIRROR}/charts/spark-operator": component("spark-operator") / "spark-operator-chart",
         },

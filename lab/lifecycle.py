@@ -79,7 +79,7 @@ def down() -> None:
             machine.remove()
     for name in service.running():
         with _step(f"{name}: stopped"):
-            service.stop(name)
+            service.stop(name, seconds=2)
     nspawn_guest.detach_below(STATE)
     unmount_below(STATE)
     network.down()
