@@ -12,12 +12,14 @@ version_added: 0.1.0
 short_description: Manage users of MinIO
 description:
   - Creates, enables, disables and removes users, sets their secret keys and attaches policies, several users in one call.
+  - The Kubernetes options matter only where O(users[].secret_key_from) is used.
   - MinIO never gives a secret key back. Whether a user's secret is still the declared one is proven by signing a request with it,
     so a secret that was changed elsewhere is found and set right, and a new one in the declaration rotates it.
 author:
   - The homelab.data_platform contributors (@homelab)
 extends_documentation_fragment:
   - homelab.data_platform.minio
+  - homelab.data_platform.kubernetes
   - homelab.data_platform.attributes
 attributes:
   check_mode:
@@ -47,6 +49,24 @@ options:
           - When left out, the secret of an existing user is neither tried nor changed.
           - The secret of a user that is and stays disabled cannot be tried. It is written when the user is enabled again.
         type: str
+      secret_key_from:
+        description:
+          - The Kubernetes Secret that holds the secret key. The module reads it itself, so that the key never passes through Ansible.
+          - In check mode a Secret that does not exist yet stands for a new key, for an earlier task may only have predicted it.
+        type: dict
+        suboptions:
+          namespace:
+            description: Namespace of the Secret.
+            type: str
+            required: true
+          name:
+            description: Name of the Secret.
+            type: str
+            required: true
+          key:
+            description: Key in the Secret.
+            type: str
+            default: secret-key
       policies:
         description:
           - Policies that the user is to hold, and no others. An empty list detaches all of them.
@@ -81,6 +101,17 @@ EXAMPLES = r"""
         secret_key: "{{ airflow_secret_key }}"
         policies: [airflow-admin]
 
+- name: The same, with a key that lives in a Kubernetes Secret
+  homelab.data_platform.minio_user:
+    url: https://minio.example.com:9000
+    access_key: "{{ minio_root_user }}"
+    secret_key: "{{ minio_root_password }}"
+    kubeconfig: "{{ lookup('ansible.builtin.file', '~/.kube/config') | from_yaml }}"
+    users:
+      - name: airflow-admin
+        secret_key_from: {namespace: airflow, name: airflow-object-store}
+        policies: [airflow-admin]
+
 - name: Lock one user out, and remove another
   homelab.data_platform.minio_user:
     url: https://minio.example.com:9000
@@ -109,8 +140,10 @@ results:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.arguments import connection_argument_spec
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.change import report
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import argument_spec, session
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.secret_source import fill_in
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.users import (
     apply,
     plan,
@@ -122,6 +155,15 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.minio.users 
 USER = {
     "name": {"type": "str", "required": True},
     "secret_key": {"type": "str", "no_log": True},
+    "secret_key_from": {
+        "type": "dict",
+        "no_log": False,
+        "options": {
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "key": {"type": "str", "default": "secret-key", "no_log": False},
+        },
+    },
     "policies": {"type": "list", "elements": "str"},
     "append_policies": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "disabled", "absent"], "default": "present"},
@@ -131,11 +173,21 @@ USER = {
 def main() -> None:
     """Plan, then act unless in check mode."""
     module = AnsibleModule(
-        argument_spec={**argument_spec(), "users": {"type": "list", "elements": "dict", "required": True, "options": USER}},
+        argument_spec={
+            **argument_spec(),
+            **connection_argument_spec(),
+            "users": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": USER,
+                "mutually_exclusive": [("secret_key", "secret_key_from")],
+            },
+        },
         supports_check_mode=True,
     )
     with session(module) as client:
-        wanted = wanted_users(module.params["users"], module.params["access_key"])
+        wanted = wanted_users(fill_in(module), module.params["access_key"])
         found = [client.user(user.name) for user in wanted]
         plans = [plan(have, want, prove_secret(client, have, want)) for have, want in zip(found, wanted)]
         if not module.check_mode:
