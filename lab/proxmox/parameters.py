@@ -175,7 +175,9 @@ _SCSI_ONLY = {
 
 # One table a bus: which options a drive takes differs between them.
 DRIVES: dict[str, type[Table]] = {
-    "ide": create_model("IdeDrive", __base__=Table, **_COMMON, **_WWN, **_SSD, **_optional("model", kind=str)),
+    "ide": create_model(
+        "IdeDrive", __base__=Table, **_COMMON, **_WWN, **_SSD, **_optional("model", kind=Annotated[str, Field(max_length=120)])
+    ),
     "sata": create_model("SataDrive", __base__=Table, **_COMMON, **_WWN, **_SSD),
     "scsi": create_model("ScsiDrive", __base__=Table, **_COMMON, **_WWN, **_SSD, **_SCSI_ONLY),
     "virtio": create_model("VirtioDrive", __base__=Table, **_COMMON, **_optional("iothread", "ro", kind=Boolean)),
@@ -199,10 +201,14 @@ OPTION_PRIVILEGES = {
     "sockets": "VM.Config.CPU",
     "tags": "VM.Config.Options",
 }
+LOCKS = ("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended")
+OS_TYPES = ("other", "wxp", "w2k", "w2k3", "w2k8", "wvista", "win7", "win8", "win10", "win11", "l24", "l26", "solaris")
 _OPTIONS = {
     **_optional(*OPTION_PRIVILEGES, kind=str),
     **_optional("onboot", "protection", kind=Boolean),
     **_optional("cores", "sockets", kind=_SECONDS),
+    **_optional("lock", kind=Literal[(*LOCKS,)]),
+    **_optional("ostype", kind=Literal[(*OS_TYPES,)]),
     **_optional("description", kind=Annotated[str, Field(max_length=8192)]),
     **_optional("scsihw", kind=Literal["lsi", "lsi53c810", "virtio-scsi-pci", "virtio-scsi-single", "megasas", "pvscsi"]),
 }
