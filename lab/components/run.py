@@ -29,7 +29,7 @@ _PACKAGE = (
     re.compile(r"/([a-z0-9][a-z0-9+.-]+)_[^/\s]+\.deb\b"),
     re.compile(r"/simple/([\w.-]+)/"),
     re.compile(r"[Ff]ailed to (?:download|fetch|build)[^`]*`([^`]+)`"),
-    re.compile(r"https?://\S+/(dists/\S+)"),
+    re.compile(r"https?://\S+/dists/(\S+)"),
     re.compile(r"https?://\S+/(\S+)/@v/"),
 )
 _LAST_WORDS = 15
