@@ -107,7 +107,7 @@ def render(chart: Path, values: dict[str, Any], directory: Path) -> Objects:
     """Return the objects that helm makes of a chart with these values, by kind and name."""
     path = directory / "values.yaml"
     path.write_text(yaml.safe_dump(values))
-    command = [helm(), "template", "airflow", chart, "--namespace", "airflow", "--values", path]
+    command: list[str | Path] = [helm(), "template", "airflow", chart, "--namespace", "airflow", "--values", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     objects = [found for found in yaml.safe_load_all(done.stdout) if found]
