@@ -1,0 +1,140 @@
+"""What ready means for each kind, and what keeps a pod from running."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.readiness import pod_problems, selector_of, state_of
+
+CASES = """
+- [Deployment, {replicas: 1}, {observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1}, false, picked up]
+- [Deployment, {replicas: 1}, {replicas: 1, updatedReplicas: 1, availableReplicas: 1}, true, 1 of 1]
+- [Deployment, {replicas: 1}, {replicas: 2, updatedReplicas: 1, availableReplicas: 1}, false, 1 of 1]
+- [Deployment, {replicas: 2}, {replicas: 2, updatedReplicas: 2, availableReplicas: 1}, false, 1 of 2]
+- [Deployment, {replicas: 0}, {}, true, 0 of 0]
+- [Deployment, {replicas: 1}, {conditions: [{type: ReplicaFailure, status: "True", message: exceeded quota}]}, false, exceeded quota]
+- [StatefulSet, {replicas: 1}, {readyReplicas: 1, currentRevision: a, updateRevision: a}, true, 1 of 1]
+- [StatefulSet, {replicas: 1}, {readyReplicas: 1, currentRevision: a, updateRevision: b}, false, 0 of 1]
+- [StatefulSet, {replicas: 1}, {readyReplicas: 1, updatedReplicas: 1, currentRevision: a, updateRevision: b}, true, 1 of 1]
+- [StatefulSet, {replicas: 1}, {observedGeneration: 1}, false, picked up]
+- [DaemonSet, {}, {desiredNumberScheduled: 2, updatedNumberScheduled: 2, numberAvailable: 1}, false, 1 of 2]
+- [DaemonSet, {}, {desiredNumberScheduled: 2, updatedNumberScheduled: 2, numberAvailable: 2}, true, 2 of 2]
+- [Job, {}, {active: 1}, false, not complete]
+- [Job, {}, {conditions: [{type: Complete, status: "True"}]}, true, complete]
+- [PersistentVolumeClaim, {volumeName: pv}, {phase: Bound}, true, bound to pv]
+- [PersistentVolumeClaim, {storageClassName: static-local}, {phase: Pending}, false, storage class static-local]
+- [Pod, {}, {phase: Running, conditions: [{type: Ready, status: "True"}]}, true, running]
+- [Pod, {}, {phase: Running, conditions: [{type: Ready, status: "False"}]}, false, running]
+- [Pod, {}, {phase: Succeeded}, true, succeeded]
+- [CustomResourceDefinition, {}, {conditions: [{type: Established, status: "True"}]}, true, Established]
+- [CustomResourceDefinition, {}, {}, false, Established is not set]
+- [Namespace, {}, {phase: Active}, true, active]
+- [Namespace, {}, {phase: Terminating}, false, terminating]
+- [ConfigMap, {}, {}, true, exists]
+- [Certificate, {}, {conditions: [{type: Ready, status: "False", reason: Issuing, message: soon}]}, false, "Ready is False (Issuing: soon)"]
+"""
+
+
+def found(kind: str, metadata: dict[str, Any], spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "it", **metadata}, "spec": spec, "status": status}
+
+
+@pytest.mark.parametrize(("kind", "spec", "status", "ready", "detail"), yaml.safe_load(CASES))
+def test_states(kind: str, spec: dict[str, Any], status: dict[str, Any], ready: bool, detail: str) -> None:
+    state = state_of(found(kind, {"generation": 2}, spec, {"observedGeneration": 2, **status}))
+    assert (state.ready, state.final) == (ready, False)
+    assert detail in state.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "detail"),
+    [
+        (
+            "Job",
+            {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}]},
+            "BackoffLimitExceeded: m",
+        ),
+        ("Pod", {"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+        ("PersistentVolumeClaim", {"phase": "Lost"}, "is gone"),
+        ("CustomResourceDefinition", {"conditions": [{"type": "NamesAccepted", "status": "False", "message": "taken"}]}, "taken"),
+    ],
+)
+def test_states_that_do_not_mend(kind: str, status: dict[str, Any], detail: str) -> None:
+    state = state_of(found(kind, {}, {}, status))
+    assert (state.ready, state.final) == (False, True)
+    assert detail in state.detail
+
+
+def test_absent_going_condition_and_unbound() -> None:
+    assert state_of(None).detail == "it does not exist"
+    assert not state_of(found("Namespace", {"deletionTimestamp": "now"}, {}, {"phase": "Active"})).ready
+    pending = found("PersistentVolumeClaim", {}, {}, {"phase": "Pending"})
+    assert state_of(pending, bound=False).ready
+    done = found("Job", {}, {}, {"conditions": [{"type": "Suspended", "status": "True"}]})
+    assert state_of(done, condition="Suspended").ready
+    assert not state_of(done, condition="Complete").ready
+
+
+def pod(container: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {"kind": "Pod", "metadata": {}, "status": {"containerStatuses": [{"name": "app", "image": "a:1", **container}], **status}}
+
+
+@pytest.mark.parametrize(
+    ("container", "kind", "text"),
+    [
+        ({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}, "image", "a:1 of container app cannot be had"),
+        (
+            {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}},
+            "configuration",
+            'secret "x" not found',
+        ),
+        (
+            {
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "restartCount": 4,
+                "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+            },
+            "crash",
+            "ended with an error (exit code 1, 4 restarts)",
+        ),
+        (
+            {"state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "restartCount": 0},
+            "crash",
+            "(exit code 137, OOMKilled, 0 restarts)",
+        ),
+        (
+            {"state": {"running": {}}, "ready": False, "restartCount": 1, "lastState": {"terminated": {"exitCode": 1}}},
+            "restart",
+            "runs again",
+        ),
+    ],
+)
+def test_what_keeps_a_pod_from_running(container: dict[str, Any], kind: str, text: str) -> None:
+    (problem,) = pod_problems(pod(container))
+    assert problem.kind == kind
+    assert text in problem.text
+
+
+def test_a_pod_without_a_node_and_a_pod_without_problems() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available"}
+    (problem,) = pod_problems({"status": {"conditions": [condition]}})
+    assert "0/2 nodes" in problem.text
+    assert not problem.hopeless(9999, 0)
+    assert pod_problems(pod({"state": {"running": {}}, "ready": True, "lastState": {"terminated": {"exitCode": 1}}})) == []
+    assert pod_problems(pod({"state": {"waiting": {"reason": "PodInitializing"}}})) == []
+
+
+def test_when_waiting_is_of_no_use() -> None:
+    (image,) = pod_problems(pod({"state": {"waiting": {"reason": "ErrImagePull"}}}))
+    assert not image.hopeless(59, 0)
+    assert image.hopeless(60, 0)
+    (crash,) = pod_problems(pod({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 9}))
+    assert not crash.hopeless(600, 2)
+    assert crash.hopeless(1, 3)
+
+
+def test_selectors() -> None:
+    assert selector_of({"spec": {"selector": {"matchLabels": {"a": "1", "b": "2"}}}}) == "a=1,b=2"
+    assert selector_of({"spec": {}}) == ""
