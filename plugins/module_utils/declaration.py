@@ -1,0 +1,440 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an inventory may say, checked as a whole: nothing is read from a host, and every problem is found in one go."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Callable, Optional
+
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import BUSES, OPTIONS
+
+SERIAL = re.compile(r"[A-Za-z0-9_-]{1,20}")
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+SLOT = re.compile(r"([a-z]+)(\d+)")
+MODE = re.compile(r"[0-7]{3,4}")
+ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+MOUNT_OPTION = re.compile(r"[^\s,]+")
+
+FSTYPES = ("ext4", "xfs")
+ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany")
+SYSTEM_DIRECTORIES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
+SHARED_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/srv", "/var", "/var/lib", "/var/log")
+
+DISK_KEYS = (
+    "name", "storage", "size", "bus", "slot", "format", "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "volumes",
+    *OPTIONS,
+)  # fmt: skip
+VOLUME_KEYS = ("name", "path", "claim", "size", "owner", "group", "mode", "storage_class", "access_modes")
+
+PLACEHOLDERS = ("", "changeme", "change-me", "change_me", "secret", "password", "todo", "xxx", "example", "minioadmin")
+NO_UUID = "00000000-0000-0000-0000-000000000000"
+
+# Variables that several roles read; a name that is nearly one of them is a slip of the pen, and would be passed over in silence.
+HOST_VARIABLES = ("data_disks", "proxmox_vmid", "kubernetes_node_name")
+PROXMOX_VARIABLES = ("proxmox_api_host", "proxmox_api_user", "proxmox_api_token_id", "proxmox_api_token_secret")
+MINIO_VARIABLES = ("minio_url", "minio_root_user", "minio_root_password")
+FILE_VARIABLES = ("platform_kubeconfig", "platform_kubeconfig_file", "platform_ca_file")
+KNOWN_VARIABLES = (*HOST_VARIABLES, *PROXMOX_VARIABLES, "proxmox_api_port", *MINIO_VARIABLES, *FILE_VARIABLES)
+SECRET_VARIABLES = ("proxmox_api_token_secret", "minio_root_user", "minio_root_password", "platform_kubeconfig")
+
+_DISK_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_VOLUME_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+
+
+class Hidden:
+    """Stands where a value must not be shown."""
+
+    def __repr__(self) -> str:
+        return "(hidden)"
+
+
+class Absent:
+    """Stands where nothing is declared."""
+
+    def __repr__(self) -> str:
+        return "not set"
+
+
+HIDDEN = Hidden()
+ABSENT = Absent()
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A variable that could not be templated, and why."""
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return "unreadable"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the inventory."""
+
+    host: str
+    variable: str
+    value: Any
+    accepted: str
+
+    def __str__(self) -> str:
+        found = repr(self.value)
+        return f"{self.host}: {self.variable} is {found if len(found) <= 100 else found[:97] + '...'}; {self.accepted}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host as the inventory declares it."""
+
+    name: str
+    variables: Mapping[str, Any]
+    """Those of KNOWN_VARIABLES that are set, templated; what could not be is Unreadable."""
+    names: Sequence[str] = ()
+    """The names of all its variables."""
+
+    def get(self, variable: str) -> Any:
+        """Return the value, or ABSENT."""
+        return self.variables.get(variable, ABSENT)
+
+
+# What is wrong with a value: the variable's path below the host, the value, what is accepted
+Finding = tuple[str, Any, str]
+
+
+def check(hosts: Sequence[Host], groups: Mapping[str, Sequence[str]], read_file: Callable[[str], Optional[str]]) -> list[Problem]:
+    """Return every problem of the inventory. ``read_file`` gives the content of a file of the controller, or None."""
+    by_name = {host.name: host for host in hosts}
+    problems = [Problem(host.name, *finding) for host in hosts for finding in _names(host)]
+    control = groups.get("control", ())
+    if not control:
+        problems.append(
+            Problem("inventory", "group control", list(control), "wanted the host that talks to the APIs; inside the LAN, localhost")
+        )
+    for host in hosts:
+        findings = [*check_host(host), *(_connections(host, PROXMOX_VARIABLES) if host.get("data_disks") not in (ABSENT, [], None) else ())]
+        if control and host.name == control[0]:
+            findings += [*_connections(host, MINIO_VARIABLES), *_files(host, read_file)]
+        problems += [Problem(host.name, *finding) for finding in findings]
+    nodes = [by_name[name] for name in groups.get("kubernetes_nodes", ()) if name in by_name]
+    problems += _between_hosts(hosts, nodes)
+    return _merged(problems)
+
+
+def check_host(host: Host) -> Iterator[Finding]:
+    """Yield what is wrong with one host alone."""
+    for variable, value in host.variables.items():
+        if isinstance(value, Unreadable):
+            yield variable, value, value.reason
+    node_name = host.get("kubernetes_node_name")
+    if _readable(node_name) and not _matches(SUBDOMAIN, node_name):
+        yield "kubernetes_node_name", node_name, "wanted the node's name in Kubernetes: small letters, digits, '-' and '.'"
+    disks = host.get("data_disks")
+    vmid = host.get("proxmox_vmid")
+    if vmid is ABSENT:
+        if isinstance(disks, Sequence) and disks:
+            yield "proxmox_vmid", vmid, "wanted the number of the virtual machine that gets the data_disks"
+    elif _readable(vmid) and not (_is_whole(vmid) and 100 <= int(vmid) <= 999_999_999):
+        yield "proxmox_vmid", vmid, "wanted the number of a virtual machine, 100 or greater"
+    if _readable(disks):
+        yield from check_disks(disks)
+
+
+def check_disks(disks: Any) -> Iterator[Finding]:
+    """Yield what is wrong with one host's ``data_disks``."""
+    if not isinstance(disks, list):
+        yield "data_disks", disks, "wanted a list of disks"
+        return
+    for index, disk in enumerate(disks):
+        place = f"data_disks[{index}]"
+        if not isinstance(disk, Mapping):
+            yield place, disk, "wanted a disk: name, storage, size, mount, volumes"
+            continue
+        yield from _unknown_keys(place, disk, DISK_KEYS)
+        yield from _identity(place, disk)
+        yield from _virtual_disk(place, disk)
+        yield from _filesystem(place, disk)
+        yield from _volumes(place, disk)
+    declared = [(f"data_disks[{index}]", disk) for index, disk in enumerate(disks) if isinstance(disk, Mapping)]
+    yield from _twice(((f"{place}.name", disk.get("name")) for place, disk in declared), "the name is the disk's serial")
+    yield from _twice(((f"{place}.slot", disk.get("slot")) for place, disk in declared), "a slot holds one disk")
+    yield from _twice(((f"{place}.uuid", disk.get("uuid")) for place, disk in declared), "the uuid belongs to one filesystem")
+    yield from _nested_mounts(declared)
+
+
+def _identity(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
+    name, uuid = disk.get("name", ABSENT), disk.get("uuid", ABSENT)
+    if not _matches(SERIAL, name):
+        yield f"{place}.name", name, "wanted 1 to 20 letters, digits, '-' or '_': the guest sees no longer serial"
+    if uuid not in (ABSENT, None) and not _matches(UUID, uuid):
+        yield f"{place}.uuid", uuid, "wanted the UUID of the filesystem, as blkid shows it"
+
+
+def _virtual_disk(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
+    slot, bus, size, storage = (disk.get(key, ABSENT) for key in ("slot", "bus", "size", "storage"))
+    adopted = slot not in (ABSENT, None)
+    if bus is not ABSENT and bus not in BUSES:
+        yield f"{place}.bus", bus, f"wanted one of {', '.join(BUSES)}"
+    if adopted:
+        match = SLOT.fullmatch(slot) if isinstance(slot, str) else None
+        if match is None or match.group(1) not in BUSES or int(match.group(2)) >= BUSES[match.group(1)]:
+            yield f"{place}.slot", slot, f"wanted one of {', '.join(f'{name}0 to {name}{count - 1}' for name, count in BUSES.items())}"
+        elif bus in BUSES and match.group(1) != bus:
+            yield f"{place}.slot", slot, f"wanted a slot of the declared bus {bus}"
+    if size is ABSENT:
+        if not adopted:
+            yield f"{place}.size", size, "wanted a size such as 50G (50 GiB), or the slot of a disk that is there"
+    elif parse_disk_size(size) is None:
+        yield f"{place}.size", size, "wanted a size such as 50G: a number with K, M, G or T, binary as Proxmox counts"
+    if (storage is ABSENT and not adopted) or (storage is not ABSENT and not (isinstance(storage, str) and storage)):
+        yield f"{place}.storage", storage, "wanted the name of a storage in Proxmox, such as local-lvm"
+    for name, option in OPTIONS.items():
+        value = disk.get(name)
+        if value is not None and option.choices and _on_off(value) not in option.choices:
+            yield f"{place}.{name}", value, f"wanted one of {', '.join(option.choices)}"
+
+
+def _filesystem(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
+    mount, fstype, options = (disk.get(key, ABSENT) for key in ("mount", "fstype", "options"))
+    if fstype not in (ABSENT, None, *FSTYPES):
+        yield f"{place}.fstype", fstype, f"wanted one of {', '.join(FSTYPES)}"
+    if not isinstance(mount, str) or not mount.startswith("/") or {".", ".."} & set(mount.split("/")):
+        yield f"{place}.mount", mount, "wanted an absolute path without . and .., such as /mnt/airflow-data"
+    else:
+        path = posixpath.normpath(mount)
+        if path in SHARED_DIRECTORIES or any(_inside(path, system) for system in SYSTEM_DIRECTORIES):
+            yield f"{place}.mount", mount, "wanted a directory of its own, such as /mnt/airflow-data, not one of the system's"
+    if options not in (ABSENT, None) and not (isinstance(options, list) and all(_matches(MOUNT_OPTION, option) for option in options)):
+        yield f"{place}.options", options, "wanted a list of mount options, such as [nofail, noatime]"
+    for key in ("immutable", "grow"):
+        if key in disk and not isinstance(disk[key], bool):
+            yield f"{place}.{key}", disk[key], "wanted true or false"
+
+
+def _volumes(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
+    volumes = disk.get("volumes")
+    if volumes is None:
+        return
+    if not isinstance(volumes, list):
+        yield f"{place}.volumes", volumes, "wanted a list of volumes"
+        return
+    total = Decimal(0)
+    declared: list[tuple[str, Mapping[str, Any]]] = []
+    for index, volume in enumerate(volumes):
+        where = f"{place}.volumes[{index}]"
+        if not isinstance(volume, Mapping):
+            yield where, volume, "wanted a volume: name, claim, size"
+            continue
+        declared.append((where, volume))
+        yield from _unknown_keys(where, volume, VOLUME_KEYS)
+        yield from _volume(where, volume, adopted=disk.get("uuid") not in (None, ""))
+        total += parse_quantity(volume.get("size")) or 0
+    yield from _twice(((f"{where}.name", volume.get("name")) for where, volume in declared), "a volume's name is unique on its disk")
+    directories = {
+        str(volume.get("name")): (f"{where}.path", volume.get("path") or volume.get("name")) for where, volume in reversed(declared)
+    }
+    yield from _twice(reversed(list(directories.values())), "each volume has a directory of its own")
+    capacity = parse_disk_size(disk.get("size"))
+    if capacity is not None and total > capacity:
+        yield f"{place}.volumes", f"{_gib(total)} in all", f"wanted no more than the disk's size {disk['size']}, which is {_gib(capacity)}"
+
+
+def _volume(where: str, volume: Mapping[str, Any], adopted: bool) -> Iterator[Finding]:
+    name, path, claim, size = (volume.get(key, ABSENT) for key in ("name", "path", "claim", "size"))
+    if not _matches(LABEL, name):
+        yield f"{where}.name", name, "wanted small letters, digits and '-': a directory on the disk and part of the PersistentVolume's name"
+    if path == "." and not adopted:
+        yield f"{where}.path", path, "the mount point itself is for a disk that is adopted by its uuid; wanted a sub-directory"
+    elif path not in (ABSENT, None, ".") and not _is_relative(path):
+        yield f"{where}.path", path, "wanted a sub-directory of the mount, without . and .."
+    if claim is not ABSENT and not _is_claim(claim):
+        yield f"{where}.claim", claim, "wanted namespace/name of a PersistentVolumeClaim, such as airflow/postgresql"
+    if claim is not ABSENT or size is not ABSENT:
+        quantity = parse_quantity(size)
+        if quantity is None or quantity <= 0:
+            yield f"{where}.size", size, "wanted a quantity of Kubernetes, such as 20Gi"
+    for key in ("owner", "group"):
+        value = volume.get(key)
+        if value is not None and not (_is_whole(value) and int(value) >= 0) and not _matches(ACCOUNT, value):
+            yield f"{where}.{key}", value, "wanted a number, or a name that the node knows"
+    yield from _mode(where, volume.get("mode"))
+    modes = volume.get("access_modes")
+    if modes is not None and not (isinstance(modes, list) and modes and all(mode in ACCESS_MODES for mode in modes)):
+        yield f"{where}.access_modes", modes, f"wanted a list of {', '.join(ACCESS_MODES)}"
+    if "storage_class" in volume and not _matches(SUBDOMAIN, volume["storage_class"]):
+        yield f"{where}.storage_class", volume["storage_class"], "wanted the name of a StorageClass"
+
+
+def _mode(where: str, mode: Any) -> Iterator[Finding]:
+    if mode is None:
+        return
+    if not _matches(MODE, mode):
+        yield f"{where}.mode", mode, "wanted an octal mode in quotes, such as '0750'"
+    elif int(mode, 8) & 0o002:
+        yield f"{where}.mode", mode, "a directory that everybody may write to is refused; give it an owner and a mode such as '0750'"
+
+
+def _between_hosts(hosts: Sequence[Host], nodes: Sequence[Host]) -> Iterator[Problem]:
+    vmids = [(host.name, "proxmox_vmid", str(host.get("proxmox_vmid"))) for host in hosts if _is_whole(host.get("proxmox_vmid"))]
+    yield from _shared(vmids, "a virtual machine is one host")
+    names = [(host.name, "kubernetes_node_name", host.get("kubernetes_node_name")) for host in nodes]
+    names = [(name, variable, name if value is ABSENT else value) for name, variable, value in names]
+    yield from _shared([entry for entry in names if isinstance(entry[2], str)], "a node of the cluster is one host")
+    claims = [(host.name, where, claim) for host in hosts for where, claim in _claims(host.get("data_disks"))]
+    yield from _shared(claims, "a claim is bound to one volume")
+
+
+def _claims(disks: Any) -> Iterator[tuple[str, str]]:
+    for index, disk in enumerate(disks if isinstance(disks, list) else ()):
+        volumes = disk.get("volumes") if isinstance(disk, Mapping) else None
+        for number, volume in enumerate(volumes if isinstance(volumes, list) else ()):
+            if isinstance(volume, Mapping) and isinstance(volume.get("claim"), str):
+                yield f"data_disks[{index}].volumes[{number}].claim", volume["claim"]
+
+
+def _names(host: Host) -> Iterator[Finding]:
+    for name in host.names:
+        if name in KNOWN_VARIABLES or not name.startswith(("data_", "proxmox_", "kubernetes_node", "minio_", "platform_")):
+            continue
+        nearest = difflib.get_close_matches(name, KNOWN_VARIABLES, n=1, cutoff=0.9)
+        if nearest and nearest[0] not in host.names:
+            yield name, HIDDEN, f"no role reads it; did you mean {nearest[0]}?"
+
+
+def _connections(host: Host, variables: Iterable[str]) -> Iterator[Finding]:
+    for variable in variables:
+        value = host.get(variable)
+        if isinstance(value, Unreadable):
+            continue  # said already
+        shown = HIDDEN if variable in SECRET_VARIABLES and value is not ABSENT else value
+        if value is ABSENT or value is None:
+            yield variable, ABSENT, "it is needed; see inventory/homelab for an example"
+        elif not isinstance(value, str) or value.strip().lower() in PLACEHOLDERS or value == NO_UUID:
+            yield variable, shown, "wanted the real value in place of the placeholder; keep secrets in Ansible Vault"
+        elif variable == "minio_url" and not re.fullmatch(r"https?://[^/\s]+/?", value):
+            yield variable, value, "wanted a URL such as https://minio.home.arpa:9000"
+        elif variable == "proxmox_api_user" and not re.fullmatch(r"[^@!\s]+@[^@!\s]+", value):
+            yield variable, value, "wanted a user with its realm, such as ansible@pve"
+
+
+def _files(host: Host, read_file: Callable[[str], Optional[str]]) -> Iterator[Finding]:
+    kubeconfig = host.get("platform_kubeconfig")
+    if not isinstance(kubeconfig, Unreadable) and not (isinstance(kubeconfig, Mapping) and kubeconfig.get("clusters")):
+        path = host.get("platform_kubeconfig_file")
+        found = read_file(path) if isinstance(path, str) else None
+        reason = "there is no such file on this computer" if found is None else "the file names no cluster"
+        yield "platform_kubeconfig_file", path, f"{reason}; wanted the administrator's kubeconfig"
+    authority = host.get("platform_ca_file")
+    if authority in (ABSENT, None, "") or isinstance(authority, Unreadable):
+        return
+    content = read_file(authority) if isinstance(authority, str) else None
+    if content is None:
+        yield "platform_ca_file", authority, "there is no such file on this computer; wanted a PEM file, or '' for public authorities"
+    elif "-----BEGIN CERTIFICATE-----" not in content:
+        yield "platform_ca_file", authority, "the file holds no certificate; wanted a PEM file"
+
+
+def _unknown_keys(place: str, found: Mapping[str, Any], known: Sequence[str]) -> Iterator[Finding]:
+    for key in found:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            yield (
+                f"{place}.{key}",
+                found[key],
+                f"no such key; {f'did you mean {nearest[0]}?' if nearest else 'there are ' + ', '.join(known)}",
+            )
+
+
+def _twice(values: Iterable[tuple[str, Any]], why: str) -> Iterator[Finding]:
+    first: dict[str, str] = {}
+    for place, value in values:
+        if value is None:
+            continue
+        other = first.setdefault(str(value), place)
+        if other != place:
+            yield place, value, f"{other} has the same value; {why}"
+
+
+def _nested_mounts(declared: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[Finding]:
+    mounts = [
+        (place, posixpath.normpath(disk["mount"])) for place, disk in declared if isinstance(disk.get("mount"), str) and disk["mount"]
+    ]
+    for number, (place, mount) in enumerate(mounts):
+        for other, earlier in mounts[:number]:
+            if _inside(mount, earlier) or _inside(earlier, mount):
+                yield f"{place}.mount", mount, f"{other}.mount is {earlier!r}; mount points may neither be the same nor lie in one another"
+
+
+def _shared(entries: Sequence[tuple[str, str, str]], why: str) -> Iterator[Problem]:
+    first: dict[str, tuple[str, str]] = {}
+    for host, variable, value in entries:
+        other = first.setdefault(value, (host, variable))
+        if other != (host, variable):
+            yield Problem(host, variable, value, f"{other[1]} of {other[0]} has the same value; {why}")
+
+
+def _merged(problems: Sequence[Problem]) -> list[Problem]:
+    """Name the hosts together that have one and the same problem, as of a group variable."""
+    hosts: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        hosts.setdefault((problem.variable, repr(problem.value), problem.accepted), []).append(problem)
+    return [replace(same[0], host=", ".join(dict.fromkeys(one.host for one in same))) for same in hosts.values()]
+
+
+def parse_disk_size(value: Any) -> Optional[int]:
+    """Return the bytes of a size as Proxmox writes it (``50G`` is 50 GiB), or None."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE) if isinstance(value, str) else None
+    size = int(Decimal(match.group(1)) * _DISK_UNITS[match.group(2).upper()]) if match else 0
+    return size or None
+
+
+def parse_quantity(value: Any) -> Optional[Decimal]:
+    """Return the bytes of a quantity as Kubernetes writes it (``20Gi``, ``20G``, ``1000``), or None."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]|[KMGT]i)?", str(value))
+    return Decimal(match.group(1)) * _VOLUME_UNITS[match.group(2) or ""] if match else None
+
+
+def _gib(size: Any) -> str:
+    return f"{float(size) / 1024**3:.4g} GiB"
+
+
+def _inside(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory + "/")
+
+
+def _is_relative(path: Any) -> bool:
+    return isinstance(path, str) and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def _is_claim(claim: Any) -> bool:
+    parts = claim.split("/") if isinstance(claim, str) else []
+    return len(parts) == 2 and _matches(LABEL, parts[0]) and _matches(SUBDOMAIN, parts[1])
+
+
+def _is_whole(value: Any) -> bool:
+    """Tell whether it is a whole number; templates may turn one into text."""
+    return not isinstance(value, bool) and isinstance(value, (int, str)) and str(value).isascii() and str(value).isdigit()
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _readable(value: Any) -> bool:
+    return value is not ABSENT and not isinstance(value, Unreadable)
+
+
+def _on_off(value: Any) -> str:
+    """Undo what YAML makes of ``on`` and ``off``."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
