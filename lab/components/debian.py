@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from lab.components.base import HERE, Component, ComponentError
 from lab.components.run import Job
@@ -54,6 +55,8 @@ class Rootfs(Component):
     disabled: tuple[str, ...] = ()
     """systemd units that start only where the lab enables them."""
 
+    recipe: ClassVar[int] = 2
+
     def inputs(self) -> Iterator[Path]:
         """Yield our own files in it."""
         if (_FILES / self.name).exists():
@@ -69,8 +72,8 @@ class Rootfs(Component):
             link.unlink(missing_ok=True)
             link.symlink_to("/dev/null")
         for unit in self.disabled:
-            for link in (root / "etc/systemd/system").glob(f"*.wants/{unit}"):
-                link.unlink()
+            for wants in (root / "etc/systemd/system").glob("*.wants"):
+                (wants / unit).unlink(missing_ok=True)
         save_packages(root, target / "packages.txt")
 
 

@@ -113,7 +113,8 @@ def test_mirrors_are_those_of_the_machine(tmp_path: Path) -> None:
         "deb-src http://one.test/debian bookworm main\n"
     )
     (tmp_path / "sources.list.d/more.sources").write_text(
-        "Types: deb\n# a remark\nURIs: http://two.test/debian\nSuites: bookworm bookworm-updates\nComponents: main\nSigned-By: /keys/y.gpg\n\n"
+        "Types: deb\n# a remark\nURIs: http://two.test/debian\nSuites: bookworm bookworm-updates\nComponents: main\n"
+        "Signed-By: /keys/y.gpg\n\n"
         "Types: deb\nURIs: http://vendor.test/repo\nSuites: bookworm\nComponents: stable\n\n"
         "Enabled: no\nTypes: deb\nURIs: http://off.test/debian\nSuites: bookworm\nComponents: main\n"
     )
