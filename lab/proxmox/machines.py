@@ -286,6 +286,8 @@ class Machines:
         return self.tasks.start(node, kind, vmid, access.name, locked)
 
     def _boot(self, vmid: int) -> None:
+        if self.running(vmid):
+            raise failure(f"VM {vmid} already running")
         config = self.store.load(vmid)
         for key, value in [*((key, None) for key in list(config.doomed)), *list(config.pending.items())]:
             self._commit(config, key, value)

@@ -50,16 +50,18 @@ class Tasks:
         return upid
 
     def _run(self, record: dict[str, Any], work: Callable[[], None]) -> None:
+        exitstatus = "unexpected status"  # what a task is left with that a bug or a signal ended
         try:
             time.sleep(self._faults.task_seconds)
             work()
-        except (ApiError, OSError) as error:
-            _LOG.warning("%s: %s", record["upid"], error)
-            self._finish(record, str(error).replace("\n", " "))
-        else:
             warnings = self._faults.task_warnings
             record["log"] += [f"WARN: {text}" for text in warnings]
-            self._finish(record, f"WARNINGS: {len(warnings)}" if warnings else "OK")
+            exitstatus = f"WARNINGS: {len(warnings)}" if warnings else "OK"
+        except (ApiError, OSError) as error:
+            _LOG.warning("%s: %s", record["upid"], error)
+            exitstatus = str(error).replace("\n", " ")
+        finally:
+            self._finish(record, exitstatus)
 
     def _finish(self, record: dict[str, Any], exitstatus: str) -> None:
         well = exitstatus == "OK" or exitstatus.startswith("WARNINGS")

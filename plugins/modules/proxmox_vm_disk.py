@@ -212,7 +212,9 @@ disks:
       elements: str
       sample: [/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_airflow-data, /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1]
     pending:
-      description: Options whose value waits for the next restart of the machine; V(null) for one that will go.
+      description:
+        - Options whose value waits for the next restart of the machine; V(null) for one that will go.
+        - The C(volume) is among them for a disk that is attached at the next restart only.
       type: dict
       sample: {ssd: '1'}
     actions:

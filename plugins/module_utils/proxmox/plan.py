@@ -128,11 +128,11 @@ class _Found:
         return self.pending is not None and self.pending.size != self.effective.size
 
     def waiting(self) -> dict[str, str | None]:
-        """Options whose requested value does not hold yet."""
+        """Options whose requested value does not hold yet; the volume too, for a disk that is not attached yet."""
         if self.pending is None:
             return {}
-        now = self.current.options if self.current else {}
-        soon = self.pending.options
+        now = {"volume": self.current.volume, **self.current.options} if self.current else {}
+        soon = {"volume": self.pending.volume, **self.pending.options}
         return {key: soon.get(key) for key in sorted({*now, *soon}) if now.get(key) != soon.get(key)}
 
 
