@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 DEFAULT = "/var/cache/homelab-data-platform"
@@ -30,16 +30,30 @@ def partial(name: str, key: str) -> Path:
 
 
 def publish(name: str, key: str) -> Path:
-    """Make a finished build visible, at once and whole, and drop what older keys of the same component left."""
+    """Make a finished build visible, at once and whole, and drop what older keys of the same component left.
+
+    What a running lab has mounted stays: the next build after that lab drops it.
+    """
     final = place(name, key)
     (root() / name / f"{key}.partial").rename(final)
     for other in final.parent.iterdir():
-        if other != final and other.is_dir():
+        if other != final and other.is_dir() and not mounted(other):
             shutil.rmtree(other)
     return final
 
 
-@contextmanager
+def mounted(directory: Path) -> bool:
+    """Whether any process on this machine, in whatever mount namespace, sees the directory or a part of it mounted or below an overlay."""
+    place = f"/{directory.parent.name}/{directory.name}"
+    for table in Path("/proc").glob("[0-9]*/mountinfo"):
+        # A process may end while it is looked at.
+        with contextlib.suppress(OSError):
+            if place in table.read_text():
+                return True
+    return False
+
+
+@contextlib.contextmanager
 def lock(name: str, wait: Callable[[], None]) -> Iterator[None]:
     """Hold the right to build `name`: a second lab on this machine waits, and then finds it built.
 

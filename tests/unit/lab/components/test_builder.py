@@ -137,6 +137,25 @@ def test_an_older_key_is_dropped_once_the_new_one_stands() -> None:
     assert store.place("thing", keys(new)["thing"]).exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_an_older_key_that_a_running_lab_has_mounted_stays(tmp_path: Path) -> None:
+    old, new = Script("thing", "1"), Script("thing", "2")
+    build(old)
+    place = store.place("thing", keys(old)["thing"])
+    (tmp_path / "seen").mkdir()
+    # In a mount namespace of its own, as a machine of the lab has one.
+    script = 'mount --bind "$1" "$2"; echo mounted; read -r word'
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(place), str(tmp_path / "seen")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:
+        assert user.stdout is not None
+        assert user.stdout.readline() == "mounted\n"
+        build(new)
+        assert (place / "result").exists()
+        user.communicate("done\n")
+    build(Script("thing", "3"))
+    assert not place.exists()
+
+
 def test_needs_are_built_first_across_lanes() -> None:
     base = OtherLane("base", "1", "sleep 0.3; echo base > result")
     top = Script("top", "1", "cat ../../base/*/result > result", after=("base",))
