@@ -45,14 +45,14 @@ _value:
 KEYS = ("storage", "size", "bus", "slot", "format", *OPTIONS)
 
 
-def virtual_disks(declared: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def virtual_disks(declared: Any) -> list[dict[str, Any]]:
     """Keep the keys of the virtual disk, and use the name as the serial."""
     if isinstance(declared, str) or not isinstance(declared, Sequence):
         raise AnsibleFilterError(f"virtual_disks takes a list of disks, not {declared!r}")
     return [_virtual_disk(disk) for disk in declared]
 
 
-def _virtual_disk(disk: Mapping[str, Any]) -> dict[str, Any]:
+def _virtual_disk(disk: Any) -> dict[str, Any]:
     if not isinstance(disk, Mapping) or not disk.get("name"):
         raise AnsibleFilterError(f"a declared disk is a mapping with a name, which becomes its serial, not {disk!r}")
     return {"serial": disk["name"], **{key: disk[key] for key in KEYS if key in disk}}

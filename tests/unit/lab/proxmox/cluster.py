@@ -86,7 +86,7 @@ class Cluster:
             pass
         return str(status["exitstatus"])
 
-    def done(self, method: str, path: str, **values: object) -> str:
+    def done(self, method: str, path: str, **values: str) -> str:
         """Start a task and wait for its exit status."""
         answer = self.call(method, path, **values)
         assert answer.status_code == 200, (answer.status_code, answer.reason, answer.text)
