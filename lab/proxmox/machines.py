@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from lab.proxmox.parameters import OPTION_PRIVILEGES, UNUSED_SLOTS
 from lab.proxmox.state import Store, VmConfig
 from lab.proxmox.storage import Storages
 from lab.proxmox.tasks import Tasks
+
+_LOG = logging.getLogger(__name__)
 
 # Options that a running machine cannot change on a disk which it holds: they wait for a restart.
 COLD_OPTIONS = ("aio", "cache", "discard", "iothread", "product", "queues", "ro", "ssd", "vendor")
@@ -296,11 +299,14 @@ class Machines:
         self.plug_all(vmid)
 
     def plug_all(self, vmid: int) -> None:
-        """Give a running guest the disks which its configuration says it has."""
+        """Give a running guest the disks which its configuration says it has; one that is broken keeps no other back."""
         config = self.store.load(vmid)
         for key, value in config.current.items():
             if bus_of(key) and not (drive := parse_drive(key, value)).cdrom:
-                self.guest.plug(vmid, key, self._guest_disk(config, key, drive))
+                try:
+                    self.guest.plug(vmid, key, self._guest_disk(config, key, drive))
+                except (ApiError, GuestError) as error:
+                    _LOG.warning("VM %s: %s: %s", vmid, key, error)
 
     def _guest_disk(self, config: VmConfig, slot: str, drive: Drive) -> GuestDisk:
         path = self.storages.path(drive.file)

@@ -5,12 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import OPTIONS
-
 DOCUMENTATION = r"""
 name: virtual_disks
 short_description: The virtual disk's part of a host's declared disks
@@ -41,6 +35,12 @@ _value:
   type: list
   elements: dict
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import OPTIONS
 
 KEYS = ("storage", "size", "bus", "slot", "format", *OPTIONS)
 

@@ -312,6 +312,15 @@ def test_state_survives_a_restart_and_running_machines_get_their_disks_again(tmp
         assert guest.disks[301, "scsi1"].serial == "airflow-data"
 
 
+def test_a_missing_volume_does_not_keep_the_daemon_from_starting(tmp_path: Path, ca: Path) -> None:
+    populate(tmp_path)
+    with running(tmp_path, ca) as first:
+        allocate(first)
+    next(tmp_path.glob("images/*/*/vm-301-disk-0.raw")).unlink()
+    with running(tmp_path, ca) as second:
+        assert set(second.guest.disks) == {(301, "scsi1")}
+
+
 def test_a_task_that_a_restart_interrupted_has_an_end(tmp_path: Path, ca: Path) -> None:
     populate(tmp_path)
     with running(tmp_path, ca) as first:
