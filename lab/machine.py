@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab import service, ssh
 from lab.components import path as component
-from lab.settings import ADMIN_USER, HOSTS, NAME, STATE, Host
+from lab.settings import ADMIN_USER, CONTROL_PLANE, HOSTS, NAME, STATE, Host
 from lab.shell import LabError, run
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -60,7 +60,13 @@ class Machine:
         return f"machine-{self.host.name}"
 
     def start(self) -> None:
-        """Power the machine on unless it is on; `wait` says when it is up."""
+        """Power the machine on unless it is on; `wait` says when it is up.
+
+        One that was made of components that have changed since is made anew: the old ones may be gone from the cache.
+        """
+        if not self._is_made_of_current_components():
+            self.stop()
+            unmount_below(self.directory)
         if service.pid(self._service) is not None:
             return
         self._mount_root()
@@ -73,6 +79,8 @@ class Machine:
             *("systemd-nspawn", "--quiet", f"--directory={self.root}", "--boot", f"--machine={NAME}-{self.host.name}"),
             *("--register=no", *_unit_options(), f"--network-namespace-path=/var/run/netns/{self.host.namespace}"),
             *("--capability=all", "--bind=/dev/kmsg", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"),
+            # What runc asks for, and nspawn denies a machine by default.
+            "--system-call-filter=add_key keyctl request_key bpf",
             *(f"--hostname={self.host.name}", *binds),
         ]
         groups = _cgroups(self.host)
@@ -135,6 +143,14 @@ class Machine:
     def _log(self) -> Path:
         return STATE / "logs" / f"machine-{self.host.name}.log"
 
+    def _is_made_of_current_components(self) -> bool:
+        note = self.directory / "made-of"
+        return note.exists() and note.read_text() == self._components
+
+    @property
+    def _components(self) -> str:
+        return "".join(f"{source}\n" for source in (component("machine"), *self.read_only.values()))
+
     def _mount_root(self) -> None:
         upper, work = self.directory / "upper", self.directory / "work"
         for directory in (self.root, upper, work):
@@ -142,13 +158,21 @@ class Machine:
         if not os.path.ismount(self.root):
             lower = component("machine") / "rootfs"
             run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", self.root])
+            (self.directory / "made-of").write_text(self._components)
 
     def _write_files(self) -> None:
         hosts = "".join(f"{host.address} {' '.join(host.names)}\n" for host in HOSTS)
-        files = {"/etc/hostname": f"{self.host.name}\n", "/etc/hosts": f"127.0.0.1 localhost\n{hosts}", **self.files}
+        files = {
+            "/etc/hostname": f"{self.host.name}\n",
+            "/etc/resolv.conf": f"nameserver {CONTROL_PLANE.address}\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n{hosts}",
+            **self.files,
+        }
         for place, text in files.items():
             file = self.root / place.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
+            # A link would lead out of the machine.
+            file.unlink(missing_ok=True)
             file.write_text(text)
         self._write_ssh()
         for unit in self.units:
