@@ -140,6 +140,9 @@ def secrets(declaration: Mapping[str, Any]) -> list[Values]:
         connection = {"conn_type": "aws", "login": "{login}", "password": "{password}", "extra": extra}
         inputs = {"login": {"name": secret, "key": "access-key"}, "password": {"name": secret, "key": "secret-key"}}
         wanted.append({"name": names["connections"], "inputs": inputs, "template": {CONNECTION_VARIABLE: connection}})
+    if "Celery" in declaration["executor"]:
+        url = f"redis://:{{password}}@{declaration['release']}-redis:6379/0"
+        wanted.append({"name": names["broker"], "generate": {"password": {}}, "template": {"connection": url}})
     return [{**secret, "namespace": namespace} for secret in wanted]
 
 
@@ -253,10 +256,10 @@ def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
         "nodeSelector": declaration["node_selector"],
         "tolerations": declaration["tolerations"],
         "fernetKeySecretName": names["keys"],
-        "data": {"metadataSecretName": names["database"]},
+        "data": {"metadataSecretName": names["database"], "brokerUrlSecretName": names["broker"]},
         "postgresql": {"enabled": False},
-        # Redis runs for Celery only; its Secrets are made at the first installation, for any executor.
-        "redis": {"persistence": {"enabled": False}},
+        # For Celery only. Unless they are named, the chart makes its Secrets anyway, with new values at each rendering.
+        "redis": {"persistence": {"enabled": False}, "passwordSecretName": names["broker"]},
         "statsd": {"enabled": False},
         "config": _config(declaration, major),
         "createUserJob": {**job, "serviceAccount": {"create": False}},

@@ -44,7 +44,7 @@ def declaration(version: str = "2.10.4", chart: str = "1.16.0", **changes: Any) 
             "secret": "airflow-object-store",
         },
         "database": {"host": "postgresql.airflow", "port": 5432, "name": "airflow", "user": "air flow", "secret": "postgresql"},
-        "secrets": {"keys": "airflow-keys", "database": "airflow-database", "connections": "airflow-connections", "admin": "airflow-admin"},
+        "secrets": {use: f"airflow-{use}" for use in ("keys", "database", "connections", "admin", "broker")},
         "node_port": 30998,
         "node_selector": {"workload": "orchestration"},
         "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "orchestration", "effect": "NoSchedule"}],
@@ -150,6 +150,13 @@ def test_nothing_waits_for_a_volume_that_nobody_provisions() -> None:
     values = subject.derive(declaration(triggerer=True, executor="CeleryExecutor"), {})
     for component in ("workers", "triggerer", "redis"):
         assert values[component]["persistence"] == {"enabled": False}
+
+
+def test_broker_of_celery_has_a_secret_of_our_own() -> None:
+    secrets = {secret["name"]: secret for secret in subject.secrets(declaration(executor="CeleryExecutor"))}
+    assert secrets["airflow-broker"]["template"] == {"connection": "redis://:{password}@airflow-redis:6379/0"}
+    assert "password" in secrets["airflow-broker"]["generate"]
+    assert "airflow-broker" not in {secret["name"] for secret in subject.secrets(declaration())}
 
 
 def test_airflow_3_has_an_api_server_where_airflow_2_has_a_webserver() -> None:
