@@ -126,7 +126,7 @@ def test_a_failed_job_ends_the_wait_at_once_and_alone_is_blamed(api: Api) -> Non
     )
     assert "will not become so" in result["msg"]
     assert len(result["causes"]) == 1
-    assert f"Job {namespace}/migrate: it failed (Limit: 3 tries)" in result["causes"][0]
+    assert f"Job {namespace}/migrate: it failed (BackoffLimitExceeded: limit)" in result["causes"][0]
 
 
 def test_a_container_that_crashes_again_and_again_ends_the_wait(api: Api) -> None:

@@ -1,0 +1,204 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter with which the role `static_volume` derives Kubernetes objects from the declaration of a node's disks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: persistent_volumes
+author: The homelab.data_platform contributors (@homelab)
+version_added: 0.1.0
+short_description: Namespaces, StorageClass, PersistentVolumes and claims for the disks of a node
+description:
+  - Derives from C(data_disks) what Kubernetes needs to know of their volumes, ready for M(kubernetes.core.k8s).
+  - Each volume becomes a local PersistentVolume on its node, reserved for one claim, and that claim. Nothing is returned for disks without
+    volumes.
+  - Refuses volumes that together want more than their disk has, and names that Kubernetes would refuse.
+positional: node, storage_class
+options:
+  _input:
+    description: The disks, as the host declares them.
+    type: list
+    elements: dict
+    required: true
+  node:
+    description: Name of the node, as its label C(kubernetes.io/hostname) has it.
+    type: str
+    required: true
+  storage_class:
+    description: Name of the StorageClass.
+    type: str
+    default: static-local
+"""
+
+EXAMPLES = r"""
+- name: Show the objects
+  ansible.builtin.debug:
+    msg: "{{ data_disks | homelab.data_platform.persistent_volumes('k8s-worker-01') }}"
+  vars:
+    data_disks:
+      - name: airflow-data
+        size: 50G
+        mount: /mnt/airflow-data
+        volumes:
+          - {name: postgresql, claim: airflow/postgresql, size: 20Gi}
+"""
+
+RETURN = r"""
+_value:
+  description: The objects, in the order in which they are created.
+  type: list
+  elements: dict
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from posixpath import join, normpath
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+Object = dict[str, Any]
+
+MANAGED = {"app.kubernetes.io/managed-by": "homelab.data_platform"}
+DISK_LABEL = "homelab.data-platform/disk"
+
+UNITS = {unit + suffix: base**power for power, unit in enumerate("KMGTP", 1) for suffix, base in (("i", 1024), ("", 1000))}
+
+
+def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_class: str = "static-local") -> list[Object]:
+    """Return the objects for the volumes of a node's disks."""
+    volumes = [(disk, volume) for disk in disks for volume in disk.get("volumes") or []]
+    for disk in disks:
+        _check_room(disk, node)
+    _check_unique([f"{disk['name']}-{volume['name']}" for disk, volume in volumes], f"{node}: two volumes would have the name")
+    _check_unique([str(volume["claim"]) for _disk, volume in volumes], f"{node}: two volumes are declared for the claim")
+    if not volumes:
+        return []
+    namespaces = dict.fromkeys(_claim(disk, volume, node)[0] for disk, volume in volumes)
+    objects: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces]
+    objects.append(_storage_class(storage_class))
+    for disk, volume in volumes:
+        objects += _volume_and_claim(disk, volume, node, storage_class)
+    return objects
+
+
+def size_in_bytes(size: object, *, binary: bool = False) -> int:
+    """Read a size such as ``20Gi``; with ``binary``, ``50G`` means GiB as Proxmox counts."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(i)?)?", str(size).strip())
+    if not found or float(found[1]) <= 0:
+        raise ValueError(f"{size} is no size")
+    unit = (found[2] or "") + ("i" if found[2] and (binary or found[3]) else "")
+    return int(float(found[1]) * UNITS.get(unit, 1))
+
+
+def _storage_class(name: str) -> Object:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "labels": MANAGED},
+        "provisioner": "kubernetes.io/no-provisioner",
+        # The scheduler then picks the node that has the volume.
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "reclaimPolicy": "Retain",
+    }
+
+
+def _volume_and_claim(disk: Mapping[str, Any], volume: Mapping[str, Any], node: str, storage_class: str) -> list[Object]:
+    namespace, claim = _claim(disk, volume, node)
+    name = _name(f"{disk['name']}-{volume['name']}", f"{node}: a PersistentVolume")
+    labels = {**MANAGED, DISK_LABEL: disk["name"]}
+    modes = list(volume.get("access_modes") or ["ReadWriteOnce"])
+    size = str(volume["size"])
+    here = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]
+    persistent_volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "accessModes": modes,
+            "capacity": {"storage": size},
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim},
+            "local": {"path": normpath(join(disk["mount"], volume.get("path") or volume["name"]))},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": here}]}},
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": storage_class,
+            "volumeMode": "Filesystem",
+        },
+    }
+    persistent_volume_claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim, "namespace": namespace, "labels": labels},
+        "spec": {
+            "accessModes": modes,
+            "resources": {"requests": {"storage": size}},
+            "storageClassName": storage_class,
+            "volumeMode": "Filesystem",
+            "volumeName": name,
+        },
+    }
+    return [persistent_volume, persistent_volume_claim]
+
+
+def _check_room(disk: Mapping[str, Any], node: str) -> None:
+    """Volumes are directories: Kubernetes does not keep them from filling the disk, so at least their sum has to fit."""
+    where = f"{node}: data_disks {disk.get('name')}"
+    sizes = [_size(volume, f"{where}, volume {volume.get('name')}") for volume in disk.get("volumes") or []]
+    if not sizes or "size" not in disk:
+        return
+    try:
+        room = size_in_bytes(disk["size"], binary=True)
+    except ValueError as error:
+        raise AnsibleFilterError(f"{where}: size {error}; accepted is a number with K, M, G or T, such as 50G.") from None
+    if sum(sizes) > room:
+        gib = f"{sum(sizes) / 1024**3:g} GiB"
+        raise AnsibleFilterError(
+            f"{where}: its volumes want {gib} together, the disk has {disk['size']} (binary): make the disk larger or the volumes smaller."
+        )
+
+
+def _size(volume: Mapping[str, Any], where: str) -> int:
+    for key in ("name", "claim", "size"):
+        if not volume.get(key):
+            raise AnsibleFilterError(f"{where}: {key} is missing; a volume has a name, a claim (namespace/name) and a size.")
+    try:
+        return size_in_bytes(volume["size"])
+    except ValueError as error:
+        raise AnsibleFilterError(f"{where}: size {error}; accepted is a Kubernetes quantity such as 20Gi.") from None
+
+
+def _claim(disk: Mapping[str, Any], volume: Mapping[str, Any], node: str) -> tuple[str, str]:
+    where = f"{node}: data_disks {disk['name']}, volume {volume['name']}: claim {volume['claim']}"
+    namespace, slash, name = str(volume["claim"]).partition("/")
+    if not slash:
+        raise AnsibleFilterError(f"{where} has no namespace; write it as namespace/name.")
+    return _name(namespace, where), _name(name, where)
+
+
+def _name(name: str, where: str) -> str:
+    if len(name) > 253 or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        raise AnsibleFilterError(f"{where}: {name!r} is no name for Kubernetes; accepted are small letters, digits, dashes and dots.")
+    return name
+
+
+def _check_unique(names: Sequence[str], what: str) -> None:
+    for name in _twice(names):
+        raise AnsibleFilterError(f"{what} {name}: each one needs its own.")
+
+
+def _twice(names: Sequence[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield name
+        seen.add(name)
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., list[Object]]]:
+        """Filters by name."""
+        return {"persistent_volumes": persistent_volumes}

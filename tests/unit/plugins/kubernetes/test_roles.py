@@ -1,0 +1,202 @@
+"""The roles that speak to the API of Kubernetes, run by ansible-playbook against a real apiserver."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client
+
+from .conftest import Api
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+
+
+class Site:
+    """An inventory of one node and a control host, both this machine, and names of its own in the cluster."""
+
+    def __init__(self, api: Api, directory: Path) -> None:
+        self.client = api.client
+        self.directory = directory
+        self.node = f"node-{directory.name}".replace("_", "-").lower()[:60]
+        self.namespace = f"airflow-{self.node}"[:60]
+        self.jobs = f"jobs-{self.node}"[:60]
+        kubeconfig = directory / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(api.kubeconfig))
+        self.variables: dict[str, Any] = {
+            "platform_control_python": sys.executable,
+            "platform_kubeconfig_file": str(kubeconfig),
+            "platform_airflow_namespace": self.namespace,
+            "platform_spark_job_namespaces": [self.jobs],
+        }
+        volume = {
+            "name": "postgresql",
+            "claim": f"{self.namespace}/postgresql",
+            "size": "4Gi",
+            "owner": "{{ platform_postgresql_uid }}",
+        }
+        disk = {"name": self.node, "size": "8G", "mount": "/mnt/airflow-data", "volumes": [volume]}
+        node = {
+            "data_disks": [disk],
+            "node_labels": {"workload": "orchestration"},
+            "node_taints": [{"key": "dedicated", "value": "orchestration", "effect": "NoSchedule"}],
+        }
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        groups = {"control": {"hosts": {"controller": local}}, "kubernetes_nodes": {"hosts": {self.node: {**local, **node}}}}
+        (directory / "hosts.yml").write_text(yaml.safe_dump(groups))
+
+    def run(self, role: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        """Run one role, as the site's playbooks do."""
+        hosts = "kubernetes_nodes" if role in ("node", "static_volume") else "control"
+        play = [{"hosts": hosts, "gather_facts": False, "roles": [f"homelab.data_platform.{role}"]}]
+        (self.directory / "play.yml").write_text(yaml.safe_dump(play))
+        (self.directory / "vars.json").write_text(json.dumps({**self.variables, **variables}))
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.directory / "hosts.yml")]
+        command += ["--extra-vars", f"@{self.directory / 'vars.json'}", str(self.directory / "play.yml"), *options]
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
+        return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+    def converge(self, role: str, *options: str, **variables: Any) -> int:
+        """Run one role that has to succeed; return the number of changed tasks."""
+        result = self.run(role, *options, **variables)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "WARNING" not in result.stderr, result.stderr
+        return sum(int(count) for count in re.findall(r"changed=(\d+)", result.stdout))
+
+    def matrix(self, role: str, **variables: Any) -> None:
+        """Check mode predicts, the first run changes, later ones do not."""
+        assert self.converge(role, "--check", "--diff", **variables) > 0
+        assert self.converge(role, **variables) > 0
+        assert self.converge(role, **variables) == 0
+        assert self.converge(role, "--check", "--diff", **variables) == 0
+
+    def make_node(self) -> None:
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.node, "labels": {"theirs": "stays"}}}
+        self.client.create("/api/v1/nodes", body)
+
+    def get(self, path: str) -> dict[str, Any]:
+        found = self.client.get(path)
+        assert found is not None, path
+        return found
+
+
+@pytest.fixture
+def site(api: Api, tmp_path: Path) -> Site:
+    return Site(api, tmp_path)
+
+
+def test_node(site: Site) -> None:
+    refused = site.run("node")
+    assert refused.returncode != 0
+    assert f"the cluster has no node {site.node}" in re.sub(r"\s+", " ", refused.stdout)
+    site.make_node()
+    site.matrix("node")
+    node = site.get(f"/api/v1/nodes/{site.node}")
+    assert node["metadata"]["labels"] == {"theirs": "stays", "workload": "orchestration"}
+    assert {"key": "dedicated", "value": "orchestration", "effect": "NoSchedule"} in node["spec"]["taints"]
+
+
+def test_static_volume(site: Site) -> None:
+    site.matrix("static_volume")
+    claim = site.get(f"/api/v1/namespaces/{site.namespace}/persistentvolumeclaims/postgresql")
+    bind(site.client, site.namespace, claim)
+    assert site.converge("static_volume") == 0, "what the controllers add is left alone"
+    volume = site.get(f"/api/v1/persistentvolumes/{claim['spec']['volumeName']}")
+    assert volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]
+
+
+def test_rbac(site: Site) -> None:
+    site.matrix("rbac", rbac_commander_role=f"commander-{site.node}")
+    airflow, spark = f"system:serviceaccount:{site.namespace}:airflow-sa", f"system:serviceaccount:{site.jobs}:spark-sa"
+    allowed = [
+        (airflow, site.jobs, "create", "sparkapplications.sparkoperator.k8s.io"),
+        (airflow, site.jobs, "get", "sparkapplications.sparkoperator.k8s.io/status"),
+        (airflow, site.jobs, "patch", "pods"),
+        (airflow, site.jobs, "get", "pods/log"),
+        (airflow, site.namespace, "create", "pods"),
+        (airflow, site.namespace, "get", "pods/log"),
+        (spark, site.jobs, "deletecollection", "pods"),
+        (spark, site.jobs, "create", "services"),
+        (spark, site.jobs, "create", "configmaps"),
+    ]
+    denied = [
+        (airflow, "default", "create", "pods"),
+        (airflow, "default", "create", "sparkapplications.sparkoperator.k8s.io"),
+        (airflow, site.jobs, "get", "secrets"),
+        (airflow, site.namespace, "get", "secrets"),
+        (spark, site.jobs, "create", "sparkapplications.sparkoperator.k8s.io"),
+        (spark, site.namespace, "get", "pods"),
+        (spark, site.jobs, "get", "secrets"),
+    ]
+    assert [case for case in allowed if not may(site.client, *case)] == []
+    assert [case for case in denied if may(site.client, *case)] == []
+
+
+def test_postgresql(site: Site) -> None:
+    refused = site.run("postgresql")
+    assert refused.returncode != 0
+    assert "A host declares it: run the role static_volume first" in re.sub(r"\s+", " ", refused.stdout)
+    undeclared = site.run("postgresql", "--check", postgresql_claim="other")
+    assert undeclared.returncode != 0
+    assert "No host declares it" in re.sub(r"\s+", " ", undeclared.stdout)
+    assert site.converge("postgresql", "--check") > 0
+
+    site.converge("static_volume")
+    claim = site.get(f"/api/v1/namespaces/{site.namespace}/persistentvolumeclaims/postgresql")
+    bind(site.client, site.namespace, claim)
+    stop = threading.Event()
+    kubelet = threading.Thread(target=start_pods, args=(site.client, site.namespace, stop))
+    kubelet.start()
+    try:
+        site.matrix("postgresql")
+    finally:
+        stop.set()
+        kubelet.join()
+    stateful_set = site.get(f"/apis/apps/v1/namespaces/{site.namespace}/statefulsets/postgresql")
+    pod = stateful_set["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsUser": 999, "runAsGroup": 999, "runAsNonRoot": True}
+    assert pod["containers"][0]["image"] == "docker.io/library/postgres:15-bookworm"
+    assert pod["nodeSelector"] == {"workload": "orchestration"}
+
+
+def bind(client: Client, namespace: str, claim: dict[str, Any]) -> None:
+    """Do what the volume controller does when the first pod comes."""
+    volume, uid = claim["spec"]["volumeName"], claim["metadata"]["uid"]
+    reference = {"uid": uid, "resourceVersion": claim["metadata"]["resourceVersion"]}
+    client.patch(f"/api/v1/persistentvolumes/{volume}", {"spec": {"claimRef": reference}})
+    client.patch(f"/api/v1/persistentvolumes/{volume}/status", {"status": {"phase": "Bound"}})
+    path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim['metadata']['name']}"
+    client.patch(path, {"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}})
+    client.patch(f"{path}/status", {"status": {"phase": "Bound", "capacity": {"storage": "4Gi"}, "accessModes": ["ReadWriteOnce"]}})
+
+
+def start_pods(client: Client, namespace: str, stop: threading.Event) -> None:
+    """Do what the StatefulSet controller does once the pod is ready."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/postgresql"
+    while not stop.wait(0.5):
+        found = client.get(path)
+        if found and "readyReplicas" not in found["status"]:
+            revision = {"currentRevision": "a", "updateRevision": "a"}
+            status = {"observedGeneration": found["metadata"]["generation"], "replicas": 1, "readyReplicas": 1, **revision}
+            client.patch(f"{path}/status", {"status": status})
+
+
+def may(client: Client, user: str, namespace: str, verb: str, resource: str) -> bool:
+    """Ask the apiserver's own authorizer."""
+    plural, _slash, subresource = resource.partition("/")
+    plural, _dot, group = plural.partition(".")
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural, "subresource": subresource}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
+    return bool(client.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"])
