@@ -66,7 +66,7 @@ options:
             description:
               - V(list) opens the listing and the location of the bucket, and no object.
               - V(read) opens reading of objects.
-              - V(write) opens writing and deleting of objects, multipart uploads included, and not the deleting of old versions.
+              - V(write) opens writing and deleting of objects, multipart uploads included, and denies the deleting of old versions.
               - V(read-write) is both.
             type: str
             choices: [list, read, write, read-write]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import ssl
@@ -38,6 +39,8 @@ _HINTS = {
     "AuthorizationHeaderMalformed": "The server was set up for another region: set region.",
     "XMinioServerNotInitialized": "The server is still starting: try again in a moment.",
 }
+
+_WHO_ANSWERS = "does url lead to MinIO's API, or to a proxy or its console?"
 
 
 class MinioError(Exception):
@@ -112,21 +115,7 @@ class Client:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._endpoint, self._secure = _endpoint(connection.url)
-        self._http = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=connection.connect_timeout, read=connection.timeout),
-            # A redirect is not followed: it would carry the signature to somebody else.
-            retries=urllib3.Retry(
-                connect=2,
-                read=0,
-                status=3,
-                redirect=0,
-                backoff_factor=0.2,
-                status_forcelist=[502, 503, 504],
-                raise_on_status=False,
-                raise_on_redirect=False,
-            ),
-            ssl_context=_ssl_context(connection) if self._secure else None,
-        )
+        self._http = _pool(connection, secure=self._secure)
         self._admin = MinioAdmin(
             endpoint=self._endpoint,
             credentials=StaticProvider(connection.access_key, connection.secret_key),
@@ -262,18 +251,19 @@ class Client:
             trouble = f"it answered {error.status_code}: the server, or a proxy before it, is in trouble"
             raise MinioError(self._said(task, trouble)) from error
         except ValueError as error:
-            # A body that is neither JSON nor decrypts: somebody else answered in the server's place.
-            raise MinioError(self._said(task, f"the answer is not MinIO's ({error}): does url lead to the S3 port?")) from error
+            # A page, or a body that is not JSON or does not decrypt: somebody else answered in the server's place.
+            raise MinioError(self._said(task, f"the answer is not MinIO's ({error}): {_WHO_ANSWERS}")) from error
 
     def _refusal(self, task: str, status: str, body: str) -> MinioError:
-        """An error answer of the admin API: JSON by the server itself, anything else by somebody in between."""
+        """An error answer of the admin API: JSON, or XML where the server refuses before it looks at the path."""
+        in_xml = re.search(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", body, re.DOTALL)
+        if in_xml:
+            return self._coded(task, *map(html.unescape, in_xml.groups()))
         try:
             answer = json.loads(body)
             return self._coded(task, str(answer["Code"]), str(answer["Message"]))
         except (ValueError, KeyError, TypeError):
-            words = " ".join(re.sub(r"<[^>]*>", " ", body).split())[:120]
-            reason = f"HTTP status {status} and not MinIO's own answer ({words!r})"
-            return MinioError(self._said(task, f"{reason}: does url lead to MinIO's API, or to a proxy or console?"))
+            return MinioError(self._said(task, f"HTTP status {status} and not MinIO's own answer ({body[:120]!r}): {_WHO_ANSWERS}"))
 
     def _coded(self, task: str, code: str, message: str) -> MinioError:
         """An error that the server itself has named."""
@@ -295,6 +285,37 @@ def _endpoint(url: str) -> tuple[str, bool]:
     return parts.netloc, parts.scheme == "https"
 
 
+def _pool(connection: Connection, *, secure: bool) -> urllib3.PoolManager:
+    """Connections that fail soon, and that take no web page for an answer."""
+
+    class Pool(urllib3.PoolManager):
+        """MinIO's API never answers with a page; taken for one, a proxy's page would mean an empty list or a success."""
+
+        def urlopen(self, method: str, url: str, redirect: bool = True, **kw: Any) -> Any:  # type: ignore[override]  # as its parent does
+            answer = super().urlopen(method, url, redirect, **kw)
+            if "text/html" in answer.headers.get("Content-Type", ""):
+                raise ValueError(f"HTTP status {answer.status} with a web page")
+            return answer
+
+    # A redirect is not followed: it would carry the signature to somebody else. A starting server answers 503 and asks to come
+    # back in a minute; it is ready in seconds.
+    retries = urllib3.Retry(
+        connect=2,
+        read=0,
+        other=0,
+        redirect=0,
+        status=5,
+        backoff_factor=0.2,
+        status_forcelist=[502, 503, 504],
+        respect_retry_after_header=False,
+        raise_on_status=False,
+    )
+    timeout = urllib3.Timeout(connect=connection.connect_timeout, read=connection.timeout)
+    if not secure:
+        return Pool(timeout=timeout, retries=retries)
+    return Pool(timeout=timeout, retries=retries, ssl_context=_ssl_context(connection))
+
+
 def _ssl_context(connection: Connection) -> ssl.SSLContext:
     """Verification against the given CA, or the system's."""
     try:
@@ -302,6 +323,7 @@ def _ssl_context(connection: Connection) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise MinioError(f"ca_path is {connection.ca_path!r}: no CA certificates in PEM form can be read from it ({error}).") from error
     if not connection.validate_certs:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -320,4 +342,6 @@ def _transport_failure(error: Exception, connection: Connection) -> str:
         return f"no answer within {connection.timeout} seconds (timeout)"
     if isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)):
         return f"no connection ({text}): is the server up, and do host and port in url lead to it from this host?"
+    if isinstance(reason, urllib3.exceptions.ResponseError):
+        return f"the answer is not MinIO's ({text}): {_WHO_ANSWERS}"
     return f"the connection broke ({text}): is url right about http and https?"

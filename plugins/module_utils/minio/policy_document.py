@@ -31,9 +31,11 @@ _OPERATOR = re.compile(
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 _READ = ("s3:GetObject",)
-# Uploads of any size, and their aborting. Deleting is part of writing (a rename is a copy and a delete), but never the
-# deleting of old versions: in a bucket with versioning everything that was deleted can be brought back.
+# Uploads of any size, and their aborting. Deleting is part of writing: a rename is a copy and a delete.
 _WRITE = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:DeleteObject")
+# MinIO lets s3:DeleteObject delete old versions too unless this is denied. Denied, in a bucket with versioning everything that was
+# deleted or overwritten can be brought back.
+_NEVER = ("s3:DeleteObjectVersion",)
 _LIST = ("s3:GetBucketLocation", "s3:ListBucket")
 OBJECT_ACTIONS = {"read": _READ, "write": _WRITE, "read-write": _READ + _WRITE}
 
@@ -108,7 +110,7 @@ def expand_grants(grants: Iterable[Mapping[str, Any]], path: str) -> dict[str, A
         if grant["access"] == "list":
             statements += _listing(bucket, grant.get("list_prefix") or [])
         else:
-            statements.append(_allow(OBJECT_ACTIONS[grant["access"]], f"{bucket}/{grant.get('prefix') or ''}*"))
+            statements += _objects(grant["access"], f"{bucket}/{grant.get('prefix') or ''}*")
     if not statements:
         raise DocumentError(path, "is empty; a policy must grant something")
     return canonical({"Statement": statements})
@@ -130,6 +132,12 @@ def validate(document: object, path: str) -> None:
         raise DocumentError(f"{path}.Statement", "must be a list of at least one statement")
     for index, statement in enumerate(_as_list(statements)):
         _validate_statement(statement, f"{path}.Statement[{index}]")
+
+
+def _objects(access: str, objects: str) -> Iterator[dict[str, Any]]:
+    yield _allow(OBJECT_ACTIONS[access], objects)
+    if "write" in access:
+        yield {**_allow(_NEVER, objects), "Effect": "Deny"}
 
 
 def _listing(bucket: str, prefixes: list[str]) -> Iterator[dict[str, Any]]:
@@ -198,7 +206,10 @@ def _validate_statement(value: object, path: str) -> None:
     statement = _mapping(value, path, _STATEMENT_KEYS)
     if str(statement.get("Effect", "")).capitalize() not in ("Allow", "Deny"):
         raise DocumentError(f"{path}.Effect", f"is {statement.get('Effect')!r}; it must be 'Allow' or 'Deny'")
-    actions = _validate_names(statement, path, ("Action", "NotAction"), _ACTION, "s3:GetObject or s3:*", required=True)
+    if statement.get("NotAction"):
+        # "Action": [] is then added in the server's storage, which it refuses to read: the list of all policies fails.
+        raise DocumentError(f"{path}.NotAction", "MinIO takes it, cannot read it back, and lists no policy from then on; name the actions")
+    actions = _validate_names(statement, path, ("Action",), _ACTION, "s3:GetObject or s3:*", required=True)
     services = {action.partition(":")[0] for action in actions}
     if len(services) > 1:
         raise DocumentError(f"{path}.Action", f"mixes actions of {', '.join(sorted(services))}; give each service a statement of its own")
@@ -209,11 +220,11 @@ def _validate_statement(value: object, path: str) -> None:
 
 
 def _validate_names(
-    statement: Mapping[str, Any], path: str, elements: tuple[str, str], pattern: re.Pattern[str], example: str, *, required: bool
+    statement: Mapping[str, Any], path: str, elements: tuple[str, ...], pattern: re.Pattern[str], example: str, *, required: bool
 ) -> list[str]:
     given = [element for element in elements if statement.get(element)]
     if len(given) > 1:
-        raise DocumentError(path, f"has both {elements[0]} and {elements[1]}; only one of them may be given")
+        raise DocumentError(path, f"has both {' and '.join(given)}; only one of them may be given")
     if not given:
         if required:
             raise DocumentError(f"{path}.{elements[0]}", "is missing or empty")

@@ -1,0 +1,359 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules against a real MinIO: every state, twice, with and without check mode, and what can go wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+
+from lab.certificates import Authority
+from tests.unit.plugins.kubernetes.conftest import Api
+from tests.unit.plugins.minio.conftest import ROOT, Run, Server, actions
+from tests.unit.plugins.minio.test_policy_document import documents
+
+READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::a/*"}
+WRITE = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::a/*"}
+
+
+def code(server: Server, name: str, key: str) -> str:
+    """What the server says to a request signed with this key: AccessDenied means that the key is right."""
+    try:
+        server.s3(name, key).list_buckets()
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "OK"
+
+
+def secret_key() -> str:
+    return secrets.token_hex(20)
+
+
+def life(kind: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """From nothing to nothing: what each step does to an object, and the entry that asks for it."""
+    if kind == "bucket":
+        yield "created", {"name": name}
+        yield "updated", {"name": name, "versioning": True}
+        yield "updated", {"name": name, "versioning": False}
+    elif kind == "policy":
+        yield "created", {"name": name, "policy": {"Statement": [READ]}}
+        yield "updated", {"name": name, "policy": {"Statement": [READ, WRITE]}}
+        yield "updated", {"name": name, "grants": [{"bucket": "aaa", "access": "list"}]}
+    else:
+        key = secret_key()
+        yield "created", {"name": name, "secret_key": key, "policies": ["readonly"]}
+        yield "updated", {"name": name, "secret_key": key, "policies": ["writeonly"]}
+        yield "updated", {"name": name, "secret_key": key, "policies": ["readonly"], "append_policies": True}
+        yield "updated", {"name": name, "secret_key": key, "state": "disabled"}
+        yield "updated", {"name": name, "secret_key": secret_key()}
+        yield "updated", {"name": name, "secret_key": secret_key(), "policies": []}
+    yield "removed", {"name": name, "state": "absent"}
+
+
+# The least that makes each module ask the server something.
+ASKING: dict[str, dict[str, Any]] = {
+    "minio_bucket": {"buckets": [{"name": "aaa"}]},
+    "minio_policy": {"policies": []},
+    "minio_user": {"users": [{"name": "abc"}]},
+}
+PLURALS = {"bucket": "buckets", "policy": "policies", "user": "users"}
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_every_state_is_predicted_reached_and_kept(run: Run, name: str, kind: str) -> None:
+    for action, entry in life(kind, name):
+        arguments = {PLURALS[kind]: [entry]}
+        predicted = run(f"minio_{kind}", check=True, **arguments)
+        assert actions(predicted) == [action], entry
+        assert predicted["changed"]
+        done = run(f"minio_{kind}", **arguments)
+        assert (done["results"], done["diff"], done["changed"]) == (predicted["results"], predicted["diff"], True)
+        for check in (False, True):
+            again = run(f"minio_{kind}", check=check, **arguments)
+            assert (actions(again), again["changed"], again["diff"]) == (["unchanged"], False, []), entry
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_one_call_serves_many(run: Run, name: str, kind: str) -> None:
+    entries = [next(life(kind, f"{name}-{index}"))[1] for index in range(3)]
+    assert actions(run(f"minio_{kind}", **{PLURALS[kind]: entries[:2]})) == ["created", "created"]
+    assert actions(run(f"minio_{kind}", **{PLURALS[kind]: entries})) == ["unchanged", "unchanged", "created"]
+
+
+@given(document=documents(exceptions=False))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_passes_the_validation_is_accepted_and_comes_back_the_same(run: Run, name: str, document: dict[str, Any]) -> None:
+    # A listing's prefix is no condition of other actions, and the server says so.
+    statements = [{key: value for key, value in statement.items() if key != "Condition"} for statement in document["Statement"]]
+    policies = [{"name": name, "policy": {"Statement": statements}}]
+    run("minio_policy", policies=policies)
+    assert actions(run("minio_policy", policies=policies)) == ["unchanged"]
+
+
+def test_other_words_are_no_change_and_the_diff_shows_only_the_meaning(run: Run, name: str) -> None:
+    run("minio_policy", policies=[{"name": name, "policy": {"Statement": [READ, WRITE]}}])
+    joined = {"effect": "ALLOW", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": ["arn:aws:s3:::a/*"]}
+    joined["Effect"] = joined.pop("effect")
+    assert actions(run("minio_policy", policies=[{"name": name, "policy": {"Statement": [joined, READ]}}])) == ["unchanged"]
+    changed = run("minio_policy", check=True, policies=[{"name": name, "policy": {"Statement": [READ]}}])
+    assert changed["diff"][0]["before"]["Statement"] == [{**joined, "Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"]}]
+    assert changed["diff"][0]["after"]["Statement"] == [{**READ, "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::a/*"]}]
+
+
+def test_nothing_is_sent_when_one_document_is_faulty(run: Run, minio: Server, name: str) -> None:
+    faulty = {"Statement": [READ, {**WRITE, "Resource": ["a/*"]}]}
+    result = run("minio_policy", policies=[{"name": name, "policy": {"Statement": [READ]}}, {"name": f"{name}-2", "policy": faulty}])
+    assert result["msg"].startswith(f"policy '{name}-2': policies[1].policy.Statement[1].Resource[0]: is 'a/*'")
+    assert name not in minio.admin.policy_list()
+
+
+def test_what_only_the_server_knows_is_refused_readably(run: Run, name: str) -> None:
+    result = run("minio_policy", policies=[{"name": name, "policy": {"Statement": [{**READ, "Action": "s3:GetObjekt"}]}}])
+    assert f"cannot write the policy '{name}': " in result["msg"]
+    assert "unsupported action 's3:GetObjekt'" in result["msg"]
+
+
+def test_a_policy_in_use_is_not_removed_and_its_holder_is_named(run: Run, name: str) -> None:
+    run("minio_policy", policies=[{"name": name, "policy": {"Statement": [READ]}}])
+    run("minio_user", users=[{"name": name, "secret_key": secret_key(), "policies": [name]}])
+    for check in (True, False):
+        result = run("minio_policy", check=check, policies=[{"name": name, "state": "absent"}])
+        assert f"it is attached to user '{name}'" in result["msg"]
+
+
+def test_a_built_in_policy_is_not_overwritten(run: Run) -> None:
+    result = run("minio_policy", policies=[{"name": "readwrite", "policy": {"Statement": [READ]}}])
+    assert "'readwrite' is built into MinIO and would be updated" in result["msg"]
+
+
+def refused(call: Any, **arguments: Any) -> bool:
+    try:
+        call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessDenied"
+        return True
+    return False
+
+
+def test_grants_open_what_they_say_and_nothing_else(run: Run, minio: Server, name: str) -> None:
+    key = secret_key()
+    run("minio_bucket", buckets=[{"name": name, "versioning": True}, {"name": f"{name}-other"}])
+    grants = [{"bucket": name, "access": "list"}, {"bucket": name, "prefix": "logs/mine/", "access": "read-write"}]
+    run("minio_policy", policies=[{"name": name, "grants": grants}])
+    run("minio_user", users=[{"name": name, "secret_key": key, "policies": [name]}])
+
+    root, user = minio.s3(), minio.s3(name, key)
+    root.put_object(Bucket=name, Key="logs/theirs/1", Body=b"x")
+    user.put_object(Bucket=name, Key="logs/mine/1", Body=b"mine")
+    assert user.get_object(Bucket=name, Key="logs/mine/1")["Body"].read() == b"mine"
+    user.upload_fileobj(io.BytesIO(bytes(12 * 1024**2)), name, "logs/mine/in-parts")
+    assert user.get_bucket_location(Bucket=name)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    listed = {entry["Key"] for entry in user.list_objects_v2(Bucket=name)["Contents"]}
+    assert listed == {"logs/theirs/1", "logs/mine/1", "logs/mine/in-parts"}
+
+    assert refused(user.put_object, Bucket=name, Key="logs/mine-too/1", Body=b"x")
+    assert refused(user.get_object, Bucket=name, Key="logs/theirs/1")
+    assert refused(user.list_objects_v2, Bucket=f"{name}-other")
+    assert refused(user.create_bucket, Bucket=f"{name}-third")
+
+    version = root.list_object_versions(Bucket=name, Prefix="logs/mine/1")["Versions"][0]["VersionId"]
+    assert refused(user.delete_object, Bucket=name, Key="logs/mine/1", VersionId=version)
+    user.delete_object(Bucket=name, Key="logs/mine/1")
+    assert root.get_object(Bucket=name, Key="logs/mine/1", VersionId=version)["Body"].read() == b"mine"
+
+
+def test_a_limited_listing_is_limited(run: Run, minio: Server, name: str) -> None:
+    key = secret_key()
+    run("minio_bucket", buckets=[{"name": name}])
+    run("minio_policy", policies=[{"name": name, "grants": [{"bucket": name, "access": "list", "list_prefix": ["logs/mine/"]}]}])
+    run("minio_user", users=[{"name": name, "secret_key": key, "policies": [name]}])
+    user = minio.s3(name, key)
+    assert user.list_objects_v2(Bucket=name, Prefix="logs/mine/")["KeyCount"] == 0
+    assert refused(user.list_objects_v2, Bucket=name, Prefix="logs/")
+    assert refused(user.list_objects_v2, Bucket=name)
+
+
+@pytest.mark.parametrize("policies", [["readonly"], []])
+def test_a_secret_that_was_changed_elsewhere_is_found_and_set_right(run: Run, minio: Server, name: str, policies: list[str]) -> None:
+    key = secret_key()
+    users = [{"name": name, "secret_key": key, "policies": policies}]
+    run("minio_user", users=users)
+    minio.admin.user_add(name, secret_key())
+    predicted = run("minio_user", check=True, users=users)
+    assert actions(predicted) == ["updated"]
+    assert (predicted["diff"][0]["before"]["secret"], predicted["diff"][0]["after"]["secret"]) == ("not as declared", "as declared")
+    assert actions(run("minio_user", users=users)) == ["updated"]
+    assert code(minio, name, key) in ("OK", "AccessDenied")
+    assert actions(run("minio_user", users=users)) == ["unchanged"]
+
+
+def test_a_new_secret_in_the_declaration_rotates_it_and_keeps_the_policies(run: Run, minio: Server, name: str) -> None:
+    old, new = secret_key(), secret_key()
+    run("minio_user", users=[{"name": name, "secret_key": old, "policies": ["readonly"]}])
+    assert actions(run("minio_user", users=[{"name": name, "secret_key": new}])) == ["updated"]
+    assert code(minio, name, new) in ("OK", "AccessDenied")
+    assert code(minio, name, old) == "SignatureDoesNotMatch"
+    assert '"policyName":"readonly"' in minio.admin.user_info(name)
+
+
+def test_a_disabled_user_may_do_nothing_until_enabled(run: Run, minio: Server, name: str) -> None:
+    key = secret_key()
+    run("minio_user", users=[{"name": name, "secret_key": key, "policies": ["readwrite"], "state": "disabled"}])
+    assert code(minio, name, key) == "InvalidAccessKeyId"
+    run("minio_user", users=[{"name": name}])
+    assert code(minio, name, key) in ("OK", "AccessDenied")
+
+
+def test_an_unknown_policy_stops_before_the_user_is_made(run: Run, minio: Server, name: str) -> None:
+    users = [{"name": name, "secret_key": secret_key(), "policies": [f"{name}-policy"]}]
+    # An earlier task may only have predicted the policy.
+    assert actions(run("minio_user", check=True, users=users)) == ["created"]
+    assert f"there is no policy '{name}-policy'" in run("minio_user", users=users)["msg"]
+    assert actions(run("minio_user", users=[{"name": name, "state": "absent"}])) == ["unchanged"]
+
+
+def test_a_secret_key_is_read_from_its_kubernetes_secret(run: Run, minio: Server, api: Api, name: str) -> None:
+    key, namespace = secret_key(), api.namespace()
+    users = [{"name": name, "secret_key_from": {"namespace": namespace, "name": "keys"}, "policies": ["readonly"]}]
+    assert actions(run("minio_user", check=True, users=users, kubeconfig=api.kubeconfig)) == ["created"]
+    missing = run("minio_user", users=users, kubeconfig=api.kubeconfig)["msg"]
+    assert missing == f"user '{name}': the Secret {namespace}/keys does not exist; create it first (kubernetes_secret)."
+
+    client = api.client
+    path, metadata = client.path("v1", "Secret", namespace), {"name": "keys"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"secret-key": base64.b64encode(key.encode()).decode()}}
+    client.create(path, secret)
+    result = run("minio_user", users=users, kubeconfig=api.kubeconfig)
+    assert actions(result) == ["created"]
+    assert key not in str(result)
+    assert code(minio, name, key) in ("OK", "AccessDenied")
+    assert actions(run("minio_user", users=users, kubeconfig=api.kubeconfig)) == ["unchanged"]
+
+
+def test_a_bucket_with_data_is_not_removed(run: Run, minio: Server, name: str) -> None:
+    run("minio_bucket", buckets=[{"name": name, "versioning": True}])
+    s3 = minio.s3()
+    s3.put_object(Bucket=name, Key="x", Body=b"x")
+    s3.delete_object(Bucket=name, Key="x")
+    for check in (True, False):
+        result = run("minio_bucket", check=check, buckets=[{"name": name, "state": "absent"}])
+        assert f"bucket '{name}' holds objects or old versions" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        ("minio_bucket", {"buckets": [{"name": "Data_Lake"}]}, "buckets[0].name: is 'Data_Lake'"),
+        ("minio_bucket", {"buckets": [{"name": "aaa"}, {"name": "aaa"}]}, "bucket 'aaa' is listed more than once"),
+        ("minio_policy", {"policies": [{"name": "a,b", "policy": "{}"}]}, "policies[0].name: is 'a,b'"),
+        ("minio_policy", {"policies": [{"name": "a", "policy": "{"}]}, "policy 'a': policies[0].policy: not valid JSON"),
+        ("minio_policy", {"policies": [{"name": "a"}]}, "state is present but any of the following are missing: policy, grants"),
+        ("minio_user", {"users": [{"name": "ab", "secret_key": "12345678"}]}, "users[0].name: is 'ab'"),
+        ("minio_user", {"users": [{"name": ROOT, "state": "absent"}]}, f"users[0].name: '{ROOT}' is the account that this task signs in"),
+        ("minio_user", {"users": [{"name": "abc", "secret_key": "1-2-3-4"}]}, "the secret of 'abc' is shorter than 8 characters"),
+        ("minio_user", {"users": [{"name": "never-seen"}]}, "'never-seen' does not exist, and no secret_key is given"),
+        ("minio_bucket", {"buckets": [], "url": "minio.example.com"}, "url is 'minio.example.com': it must have the form"),
+        ("minio_bucket", {"buckets": [], "url": "https://h:9000/minio"}, "it must have the form https://host:port"),
+        ("minio_bucket", {"buckets": [], "ca_path": "/nonexistent/ca.crt"}, "ca_path is '/nonexistent/ca.crt': no CA certificates"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_in_one_line(run: Run, module: str, arguments: dict[str, Any], message: str) -> None:
+    result = run(module, **arguments)
+    assert result["failed"]
+    assert message in result["msg"]
+
+
+@pytest.mark.parametrize("module", ASKING)
+def test_wrong_root_keys_are_named(run: Run, module: str) -> None:
+    arguments = ASKING[module]
+    assert "check secret_key" in run(module, secret_key="not-the-password", **arguments)["msg"]
+    unknown = run(module, access_key="nobody", **arguments)["msg"]
+    assert "(as 'nobody')" in unknown
+    assert "check access_key" in unknown
+
+
+def test_an_account_without_the_right_is_named(run: Run, name: str) -> None:
+    key = secret_key()
+    run("minio_user", users=[{"name": name, "secret_key": key}])
+    result = run("minio_policy", access_key=name, secret_key=key, policies=[])
+    assert "AccessDenied" in result["msg"]
+    assert "consoleAdmin" in result["msg"]
+
+
+def test_a_server_that_is_down_is_named(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    result = run("minio_policy", url=f"https://127.0.0.1:{port}", policies=[])
+    assert f"MinIO at https://127.0.0.1:{port} (as '{ROOT}'): cannot list the policies: no connection" in result["msg"]
+    assert "is the server up" in result["msg"]
+
+
+def test_a_certificate_of_another_ca_is_named(run: Run, tmp_path: Path) -> None:
+    other = Authority(tmp_path, "other").create().certificate
+    result = run("minio_policy", ca_path=str(other), policies=[])
+    assert "TLS failed" in result["msg"]
+    assert f"be signed by ca_path {other}" in result["msg"]
+    assert "results" in run("minio_policy", ca_path=str(other), validate_certs=False, policies=[])
+
+
+def test_a_name_that_the_certificate_lacks_is_named(run: Run, minio: Server) -> None:
+    result = run("minio_policy", url=f"https://localhost:{minio.port}", policies=[])
+    assert "the certificate must name the host in url" in result["msg"]
+
+
+def test_plain_http_to_a_tls_port_is_named(run: Run, minio: Server) -> None:
+    result = run("minio_policy", url=f"http://127.0.0.1:{minio.port}", policies=[])
+    assert "is url right about http and https?" in result["msg"] or "does url lead to MinIO's API" in result["msg"]
+
+
+def test_clocks_apart_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minio.time.utcnow", lambda: datetime.now(timezone.utc) - timedelta(hours=1))
+    assert "check NTP" in run("minio_policy", policies=[])["msg"]
+
+
+@pytest.fixture(params=[200, 302, 502])
+def proxy(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A web server that is not MinIO and answers everything with a page."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(request.param)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Location", "/login")
+            self.end_headers()
+            self.wfile.write(b"<html><body><h1>Sign in, please</h1></body></html>")
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("module", ASKING)
+def test_a_page_instead_of_an_answer_is_named(run: Run, proxy: str, module: str) -> None:
+    message = run(module, url=proxy, **ASKING[module])["msg"]
+    assert proxy in message
+    assert "does url lead to MinIO's API, or to a proxy or its console?" in message
+
+
+def test_what_is_not_given_comes_from_the_environment(run: Run, minio: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable, value in {"URL": minio.url, "ROOT_USER": ROOT, "ROOT_PASSWORD": minio.root_password, "CA_PATH": str(minio.ca)}.items():
+        monkeypatch.setenv(f"MINIO_{variable}", value)
+    unset = dict.fromkeys(("url", "access_key", "secret_key", "ca_path"))
+    assert actions(run("minio_bucket", check=True, buckets=[{"name": name}], **unset)) == ["created"]
