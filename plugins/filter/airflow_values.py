@@ -5,6 +5,43 @@
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+name: airflow_values
+author: The homelab.data_platform contributors (@homelab)
+version_added: 0.1.0
+short_description: Values of Airflow's official Helm chart for a declaration
+description:
+  - Derives the chart's values from the declaration of the role C(airflow) and lays the user's own values over them.
+  - Refuses a chart that cannot run the wanted Airflow, and names the one that can.
+  - Refuses a top-level key in the user's values that no chart knows, which the chart itself would silently ignore.
+positional: own, checksums
+options:
+  _input:
+    description: The declaration, as the role C(airflow) composes it.
+    type: dict
+    required: true
+  own:
+    description: Values that win over the derived ones.
+    type: dict
+    required: true
+  checksums:
+    description: Checksums by name of Secret or ConfigMap. A pod restarts when one of what it reads changes.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the values
+  ansible.builtin.debug:
+    msg: "{{ declaration | homelab.data_platform.airflow_values({'scheduler': {'replicas': 2}}, {}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Values of the chart.
+  type: dict
+"""
+
 from collections.abc import Callable
 from typing import Any
 
