@@ -18,7 +18,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.driv
 SERIAL = re.compile(r"[A-Za-z0-9_-]{1,20}")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-SLOT = re.compile(r"([a-z]+)(\d+)")
+SLOT = re.compile(r"([a-z]+)([0-9]{1,3})")
 MODE = re.compile(r"[0-7]{3,4}")
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -182,13 +182,14 @@ def _identity(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
 def _virtual_disk(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
     slot, bus, size, storage = (disk.get(key, ABSENT) for key in ("slot", "bus", "size", "storage"))
     adopted = slot not in (ABSENT, None)
-    if bus is not ABSENT and bus not in BUSES:
+    known_bus = isinstance(bus, str) and bus in BUSES
+    if bus is not ABSENT and not known_bus:
         yield f"{place}.bus", bus, f"wanted one of {', '.join(BUSES)}"
     if adopted:
         match = SLOT.fullmatch(slot) if isinstance(slot, str) else None
         if match is None or match.group(1) not in BUSES or int(match.group(2)) >= BUSES[match.group(1)]:
             yield f"{place}.slot", slot, f"wanted one of {', '.join(f'{name}0 to {name}{count - 1}' for name, count in BUSES.items())}"
-        elif bus in BUSES and match.group(1) != bus:
+        elif known_bus and match.group(1) != bus:
             yield f"{place}.slot", slot, f"wanted a slot of the declared bus {bus}"
     if size is ABSENT:
         if not adopted:
@@ -392,7 +393,9 @@ def _merged(problems: Sequence[Problem]) -> list[Problem]:
 
 def parse_disk_size(value: Any) -> Optional[int]:
     """Return the bytes of a size as Proxmox writes it (``50G`` is 50 GiB), or None."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE) if isinstance(value, str) else None
+    )
     size = int(Decimal(match.group(1)) * _DISK_UNITS[match.group(2).upper()]) if match else 0
     return size or None
 
@@ -401,7 +404,7 @@ def parse_quantity(value: Any) -> Optional[Decimal]:
     """Return the bytes of a quantity as Kubernetes writes it (``20Gi``, ``20G``, ``1000``), or None."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]|[KMGT]i)?", str(value))
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)([kMGT]|[KMGT]i)?", str(value))
     return Decimal(match.group(1)) * _VOLUME_UNITS[match.group(2) or ""] if match else None
 
 
@@ -424,7 +427,7 @@ def _is_claim(claim: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     """Tell whether it is a whole number; templates may turn one into text."""
-    return not isinstance(value, bool) and isinstance(value, (int, str)) and str(value).isascii() and str(value).isdigit()
+    return not isinstance(value, bool) and isinstance(value, (int, str)) and re.fullmatch("[0-9]{1,18}", str(value)) is not None
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

@@ -115,9 +115,11 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
         (with_disk(size="50"), "data_disks[0].size is '50'", "such as 50G"),
         (with_disk(size="0G"), "data_disks[0].size is '0G'", "such as 50G"),
         (with_disk(size="+5G"), "data_disks[0].size is '+5G'", "such as 50G"),
+        (with_disk(size="9" * 400 + "G"), "data_disks[0].size is '999", "such as 50G"),
         (with_disk(size=50), "data_disks[0].size is 50", "such as 50G"),
         (with_disk(size=None), "data_disks[0].size is not set", "slot of a disk that is there"),
         (with_disk(storage=None), "data_disks[0].storage is not set", "local-lvm"),
+        (with_disk(bus=["scsi"]), "data_disks[0].bus is ['scsi']", "scsi, virtio, sata, ide"),
         (with_disk(bus="nvme"), "data_disks[0].bus is 'nvme'", "scsi, virtio, sata, ide"),
         (with_disk(slot="virtio1"), "data_disks[0].slot is 'virtio1'", "declared bus scsi"),
         (with_disk(slot="scsi31"), "data_disks[0].slot is 'scsi31'", "scsi0 to scsi30"),
@@ -155,7 +157,7 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
 def test_what_is_refused(node: dict[str, Any], place: str, words: str) -> None:
     found = problems(worker_1=node)
     assert len(found) == 1
-    assert found[0].startswith(f"worker-1: {place}; ")
+    assert found[0].startswith(f"worker-1: {place}")
     assert words in found[0]
 
 
