@@ -33,7 +33,7 @@ DISK_KEYS = (
     "name", "storage", "size", "bus", "slot", "format", "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "volumes",
     *OPTIONS,
 )  # fmt: skip
-VOLUME_KEYS = ("name", "path", "claim", "size", "owner", "group", "mode", "storage_class", "access_modes")
+VOLUME_KEYS = ("name", "path", "claim", "size", "owner", "group", "mode", "access_modes")
 
 PLACEHOLDERS = ("", "changeme", "change-me", "change_me", "secret", "password", "todo", "xxx", "example", "minioadmin")
 NO_UUID = "00000000-0000-0000-0000-000000000000"
@@ -271,8 +271,6 @@ def _volume(where: str, volume: Mapping[str, Any], adopted: bool) -> Iterator[Fi
     modes = volume.get("access_modes")
     if modes is not None and not (isinstance(modes, list) and modes and all(mode in ACCESS_MODES for mode in modes)):
         yield f"{where}.access_modes", modes, f"wanted a list of {', '.join(ACCESS_MODES)}"
-    if "storage_class" in volume and not _matches(SUBDOMAIN, volume["storage_class"]):
-        yield f"{where}.storage_class", volume["storage_class"], "wanted the name of a StorageClass"
 
 
 def _mode(where: str, mode: Any) -> Iterator[Finding]:
