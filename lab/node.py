@@ -52,14 +52,18 @@ def machine(node: Node) -> Machine:
 
 
 def load_images(node: Node) -> list[str]:
-    """Import the node's images into its containerd; returns the names of those that were not there yet."""
+    """Import the node's images into its containerd; returns those that it did not have as they are built now."""
     on = machine(node)
-    present = set(on.execute("ctr", "-n", "k8s.io", "images", "list", "-q").split())
-    wanted = {image: (component(image) / "name").read_text().strip() for image in IMAGES[node.name]}
-    missing = {image: name for image, name in wanted.items() if name not in present}
-    for image in missing:
-        on.execute("ctr", "-n", "k8s.io", "images", "import", f"/opt/images/{image}/image.tar")
-    return list(missing.values())
+    imported = []
+    for image in IMAGES[node.name]:
+        # The note says which build was imported: the name of an image stays the same when its content changes.
+        note, build = on.directory / "images" / image, component(image).name
+        if not note.exists() or note.read_text() != build:
+            on.execute("ctr", "-n", "k8s.io", "images", "import", f"/opt/images/{image}/image.tar")
+            note.parent.mkdir(exist_ok=True)
+            note.write_text(build)
+            imported.append(image)
+    return imported
 
 
 def ready(node: Node) -> bool:

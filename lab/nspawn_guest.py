@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.machine import Machine
 from lab.proxmox.guest import GuestDisk, GuestError
 from lab.settings import STATE
-from lab.shell import run
+from lab.shell import LabError, run
 
 
 class NspawnGuest:
@@ -31,7 +31,10 @@ class NspawnGuest:
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps({"file": str(disk.path), "serial": disk.serial}))
         if machine.leader is not None:
-            _show(machine, slot, disk.path, disk.serial)
+            try:
+                _show(machine, slot, disk.path, disk.serial)
+            except LabError as error:
+                raise GuestError(str(error)) from error
 
     def unplug(self, vmid: int, slot: str) -> None:
         """Take the disk away from the machine, unless it is mounted there."""

@@ -13,9 +13,8 @@ from lab.shell import in_namespace, run
 
 _DIRECTORY = STATE / "proxmox"
 _PRIVILEGES = {
-    "/": ["Sys.Audit"],
-    "/vms": ["VM.Audit", "VM.Config.Disk", "VM.Config.Options"],
-    "/storage": ["Datastore.AllocateSpace", "Datastore.Audit"],
+    "/vms": ["VM.Audit", "VM.Config.Disk"],
+    "/storage/local-lvm": ["Datastore.AllocateSpace"],
 }
 """The least that `proxmox_vm_disk` needs; the README names the same."""
 

@@ -142,6 +142,8 @@ def write_archive(out: Path, reference: str, config: Config, layers: list[Layer]
 class PostgresImage(Image):
     """PostgreSQL of Debian 12 under the official image's contract."""
 
+    recipe = 2
+
     def fill(self, root: Path, job: Job) -> None:
         """Drop the cluster that Debian makes, and let the server's own user write where the official one may."""
         for place in ("var/lib/postgresql/15", "etc/postgresql/15"):
@@ -150,6 +152,9 @@ class PostgresImage(Image):
         for place, mode in (("var/lib/postgresql/data", "1777"), ("var/run/postgresql", "3777"), ("docker-entrypoint-initdb.d", "755")):
             job.run(["chroot", root, "install", "--directory", "--owner=postgres", "--group=postgres", f"--mode={mode}", f"/{place}"])
         job.run(["chroot", root, "sh", "-c", "ln -sf /usr/lib/postgresql/15/bin/* /usr/local/bin/"])
+        # As upstream's image: Debian's sample listens on the loopback address alone.
+        sample = "/usr/share/postgresql/15/postgresql.conf.sample"
+        job.run(["chroot", root, "sed", "--regexp-extended", "--in-place", "s/^#?listen_addresses.*/listen_addresses = '*'/", sample])
 
 
 class AirflowImage(Image):
