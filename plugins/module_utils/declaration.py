@@ -257,12 +257,10 @@ def _volume(where: str, volume: Mapping[str, Any], adopted: bool) -> Iterator[Fi
         yield f"{where}.path", path, "the mount point itself is for a disk that is adopted by its uuid; wanted a sub-directory"
     elif path not in (ABSENT, None, ".") and not _is_relative(path):
         yield f"{where}.path", path, "wanted a sub-directory of the mount, without . and .."
-    if claim is not ABSENT and not _is_claim(claim):
+    if not _is_claim(claim):
         yield f"{where}.claim", claim, "wanted namespace/name of a PersistentVolumeClaim, such as airflow/postgresql"
-    if claim is not ABSENT or size is not ABSENT:
-        quantity = parse_quantity(size)
-        if quantity is None or quantity <= 0:
-            yield f"{where}.size", size, "wanted a quantity of Kubernetes, such as 20Gi"
+    if not parse_quantity(size):
+        yield f"{where}.size", size, "wanted a quantity of Kubernetes, such as 20Gi"
     for key in ("owner", "group"):
         value = volume.get(key)
         if value is not None and not (_is_whole(value) and int(value) >= 0) and not _matches(ACCOUNT, value):

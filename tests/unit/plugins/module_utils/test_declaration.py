@@ -89,7 +89,6 @@ def with_volume(**changes: Any) -> dict[str, Any]:
         with_volume(owner="postgres", group=None, mode="2770"),
         with_volume(size="50Gi"),
         with_volume(path="data/postgresql"),
-        with_volume(claim=None, size=None),
     ],
 )
 def test_what_is_accepted(node: dict[str, Any]) -> None:
@@ -143,7 +142,9 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
         (with_volume(path="a/../b"), "data_disks[0].volumes[0].path is 'a/../b'", "sub-directory"),
         (with_volume(claim="postgresql"), "data_disks[0].volumes[0].claim is 'postgresql'", "namespace/name"),
         (with_volume(claim="Airflow/postgresql"), "data_disks[0].volumes[0].claim is 'Airflow/postgresql'", "namespace/name"),
+        (with_volume(claim=None), "data_disks[0].volumes[0].claim is not set", "namespace/name"),
         (with_volume(size="20GB"), "data_disks[0].volumes[0].size is '20GB'", "20Gi"),
+        (with_volume(size="0Gi"), "data_disks[0].volumes[0].size is '0Gi'", "20Gi"),
         (with_volume(size=None), "data_disks[0].volumes[0].size is not set", "20Gi"),
         (with_volume(owner=-1), "data_disks[0].volumes[0].owner is -1", "a number, or a name"),
         (with_volume(group="Post Gres"), "data_disks[0].volumes[0].group is 'Post Gres'", "a number, or a name"),
