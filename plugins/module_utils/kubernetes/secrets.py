@@ -148,7 +148,7 @@ def generate(how: Generate) -> str:
     """Make a value from the operating system's randomness."""
     if how.format == "fernet":
         return base64.urlsafe_b64encode(os.urandom(32)).decode()
-    return "".join(secrets.choice(ALPHABETS[how.format]) for _ in range(how.length))
+    return "".join(secrets.choice(ALPHABETS[how.format]) for dummy in range(how.length))
 
 
 def compose(template: Any, words: Mapping[str, str], where: str) -> str:
