@@ -70,11 +70,11 @@ def canonical(document: Mapping[str, Any]) -> dict[str, Any]:
         actions[effect, action[0], _exceptions(action), resource, condition].update(action[1])
 
     resources: defaultdict[Any, set[str]] = defaultdict(set)
-    for (effect, action_element, _, resource, condition), names in actions.items():
+    for (effect, action_element, _exempt, resource, condition), names in actions.items():
         resources[effect, action_element, tuple(sorted(names)), resource[0], _exceptions(resource), condition].update(resource[1])
 
     statements = []
-    for (effect, action_element, names, resource_element, _, condition), patterns in sorted(
+    for (effect, action_element, names, resource_element, _exempt, condition), patterns in sorted(
         (key, sorted(values)) for key, values in resources.items()
     ):
         statement: dict[str, Any] = {"Effect": effect, action_element: list(names)}
