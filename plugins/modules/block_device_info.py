@@ -186,17 +186,23 @@ def describe(device: Device) -> dict[str, Any]:
     return shown
 
 
-def look(serials: list[str], uuids: list[str], paths: list[str], where: Paths) -> dict[str, Any]:
-    """Find what was asked for; all whole disks, if nothing was."""
+def look(serials: list[str], uuids: list[str], paths: list[str], where: Paths) -> tuple[dict[str, Any], list[str]]:
+    """Find what was asked for; all whole disks, if nothing was. Return the result and warnings."""
     devices = Devices(where)
     asked: list[str] = [*serials, *uuids, *paths]
     found: list[Device | None] = [devices.by_serial(serial) for serial in serials]
     found += [devices.by_uuid(uuid) for uuid in uuids]
     found += [devices.by_path(path) for path in paths]
     missing = [name for name, device in zip(asked, found) if device is None]
-    if not asked:
-        found = [devices.device(node) for node in devices.disks()]
-    return {"devices": [describe(device) for device in found if device], "missing": missing}
+    warnings = []
+    for node in [] if asked else devices.disks():
+        path = node.path or node.name
+        try:
+            found.append(devices.device(node))
+        except (StorageError, OSError) as error:
+            # Asked for by nobody in particular, a device that cannot be read hides no other.
+            warnings.append(f"{path} is left out: {error}")
+    return {"devices": [describe(device) for device in found if device], "missing": missing}, warnings
 
 
 def main() -> None:
@@ -204,9 +210,11 @@ def main() -> None:
     names = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(argument_spec={"serials": names, "uuids": names, "paths": names}, supports_check_mode=True)
     try:
-        result = look(module.params["serials"], module.params["uuids"], module.params["paths"], Paths())
+        result, warnings = look(module.params["serials"], module.params["uuids"], module.params["paths"], Paths())
     except (StorageError, OSError) as error:
         module.fail_json(msg=str(error))
+    for warning in warnings:
+        module.warn(warning)
     module.exit_json(changed=False, **result)
 
 

@@ -94,7 +94,7 @@ def _wipe(step: Wipe, paths: Paths) -> None:
     finally:
         os.close(descriptor)
     if _look(step.device, paths).partitions:
-        run(["blockdev", "--rereadpt", device.path])
+        run(["partx", "--delete", device.path])
 
 
 @act.register(Format)
@@ -152,7 +152,15 @@ def _remount(step: Remount, paths: Paths) -> None:
 
 @act.register(Grow)
 def _grow(step: Grow, _paths: Paths) -> None:
-    run([GROWERS[step.fstype], step.device if step.fstype == "ext4" else step.place])
+    try:
+        run([GROWERS[step.fstype], step.device if step.fstype == "ext4" else step.place])
+    except StorageError as error:
+        if "Permission denied to resize" not in str(error):
+            raise
+        raise StorageError(
+            "the kernel wants CAP_SYS_RESOURCE for it, which a container may lack. Stop what uses the disk, grow it unmounted "
+            f"('umount {step.place}', 'e2fsck -f {step.device}', 'resize2fs {step.device}'), then run again."
+        ) from error
 
 
 @act.register(MakeDirectory)

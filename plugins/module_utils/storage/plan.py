@@ -314,10 +314,10 @@ class _Part:
         if place.kind == "other":
             raise StorageError(f"the mount point {mount} exists and is not a directory; move it away or declare another mount")
         if place.mount and not self.mounted:
-            owner = place.mount.source
-            wanted = f"{self.device.path} (UUID {self.uuid})" if self.device else f"the disk with the serial {self.disk.name}"
+            there = f"{place.mount.source} ({place.mount.fstype})"
+            wanted = f"{self.device.path} ({self.disk.name})" if self.device else f"the disk {self.disk.name}"
             raise StorageError(
-                f"{owner} ({place.mount.fstype}) is mounted at {mount} where {wanted} belongs. "
+                f"{there} is mounted at {mount} where {wanted} belongs. "
                 f"Stop what uses it and 'umount {mount}', or declare the disk that is mounted there."
             )
         if not place.mount and place.entries:

@@ -132,7 +132,7 @@ def _state(disk: Disk, devices: Devices, predict: bool) -> DiskState:
     if place.mount and device.carries(place.mount):
         status = os.statvfs(disk.mount)
         # Filesystems that make inodes as they need them count none at all.
-        free = min(status.f_bfree, status.f_ffree) if status.f_files else status.f_bfree
+        free = min(status.f_bavail, status.f_favail) if status.f_files else status.f_bavail
         directories = read_directories(disk.mount, disk.volumes)
     if predict and disk.size and disk.size > device.disk_size == device.size:
         device = replace(device, size=disk.size, disk_size=disk.size)
