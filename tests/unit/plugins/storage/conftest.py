@@ -260,7 +260,7 @@ def raid() -> bytes:
 
 
 def dos() -> bytes:
-    entry = struct.pack("<BBBBBBBBII", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 8192)
+    entry = struct.pack("<BBBBBBBBII", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 65536)
     return bytes(446) + entry + bytes(48) + b"\x55\xaa"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plugins.storage.conftest import FSTAB, MIB, SIGNATURES, XFS_SIZE, Host, ModuleFailedError, disk
+from tests.unit.plugins.storage.conftest import FSTAB, MIB, SIGNATURES, XFS_SIZE, Host, LoopDisk, ModuleFailedError, disk
 
 POSTGRESQL = {"name": "postgresql", "owner": "999", "group": "998", "mode": "0700"}
 PLACE = "/mnt/airflow-data"
@@ -210,15 +210,16 @@ def test_a_disk_that_is_named_for_it_is_wiped(host: Host, kind: str) -> None:
     assert host.sh(f"ls {PLACE}/kept")
 
 
-def partition(host: Host, path: str) -> str:
+def partition(host: Host, device: LoopDisk) -> str:
     """One partition, added by ioctl, for which the kernel needs to know no partition table."""
-    host.sh(f"printf 'label: gpt\\nstart=2048\\n' | sfdisk -q {path}; partx --add {path}")
-    return f"{path}p1"
+    device.write(SIGNATURES["partition_table"]())
+    host.sh(f"partx --add {device.path}")
+    return f"{device.path}p1"
 
 
 def test_a_disk_in_use_is_not_wiped(host: Host) -> None:
     device = host.attach("airflow-data")
-    partition(host, device.path)
+    partition(host, device)
     host.sh(f"mkfs.ext4 -q {device.path}p1; mkdir /mnt/p; mount {device.path}p1 /mnt/p")
     message = refused(host, disk(), wipe=["airflow-data"])
     assert "p1 is mounted at /mnt/p" in message
@@ -514,7 +515,7 @@ def test_an_adopted_disk_grows_only_when_told(host: Host) -> None:
 
 def test_adoption_of_a_partition_named_by_its_path(host: Host) -> None:
     device = host.attach("")
-    part = partition(host, device.path)
+    part = partition(host, device)
     uuid = by_hand(host, part)
     host.sh(f"echo '{part} {PLACE} ext4 defaults 0 0' > {FSTAB}")
     result = host.run(disk(uuid=uuid))
