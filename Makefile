@@ -49,7 +49,7 @@ lint: setup ## the static checks
 	$(STEP) "mypy" mypy --no-error-summary
 	$(STEP) "documentation in step with argument specs" python tools/role_docs.py --check
 	$(STEP) "changelog fragments" antsibull-changelog lint
-	$(STEP) "ansible-lint" ansible-lint --offline --quiet
+	$(STEP) "ansible-lint" ansible-lint --offline -q
 	$(STEP) "ansible-test sanity" tools/sanity.sh
 	$(STEP) "collection build and galaxy-importer" tools/importer.sh
 
