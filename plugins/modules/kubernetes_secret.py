@@ -170,7 +170,7 @@ secrets:
       description: What was done, or would be done in check mode.
       type: str
       sample: create
-    keys:
+    actions:
       description: What happened to each declared key, V(generated), V(rotated), V(set), V(changed) or V(kept).
       type: dict
       sample: {password: generated}

@@ -135,7 +135,7 @@ def _entry(step: Plan, held: Object | None, predicted: bool) -> dict[str, Any]:
         "name": step.wanted.name,
         "namespace": step.wanted.namespace,
         "action": step.action,
-        "keys": dict(step.changes),
+        "actions": dict(step.changes),
         "checksum": checksum(uid, known) if whole else None,
         "checksums": {key: checksum(uid, {key: known[key]}) if key in known else None for key in step.changes},
     }

@@ -27,7 +27,7 @@ def test_check_create_again_change_delete(api: Api) -> None:
     declared: dict[str, Any] = {"generate": {"password": {"length": 40}}, "data": {"user": "airflow"}, "labels": {"app": "db"}}
     predicted = run(check=True, **declared)
     assert predicted["changed"]
-    assert predicted["secrets"][0]["keys"] == {"user": "set", "password": "generated"}
+    assert predicted["secrets"][0]["actions"] == {"user": "set", "password": "generated"}
     assert predicted["secrets"][0]["checksum"] is None
     assert api.client.get(f"/api/v1/namespaces/{namespace}/secrets/db") is None
 
@@ -45,7 +45,7 @@ def test_check_create_again_change_delete(api: Api) -> None:
     assert values(api, namespace, "db") == first
 
     rotated = run(**declared, rotate=["password"])
-    assert rotated["secrets"][0]["keys"] == {"user": "kept", "password": "rotated"}
+    assert rotated["secrets"][0]["actions"] == {"user": "kept", "password": "rotated"}
     assert rotated["secrets"][0]["checksum"] != created["secrets"][0]["checksum"]
     assert values(api, namespace, "db")["password"] != first["password"]
 
