@@ -18,6 +18,7 @@ def main() -> int:
     commands.add_parser("hosts", help="bring the hosts up, nothing more")
     commands.add_parser("down", help="remove hosts, namespaces and state")
     commands.add_parser("status", help="say what runs and where everything is")
+    commands.add_parser("bench", help="measure, on a lab made anew, and write docs/benchmarks.md")
     kubectl = commands.add_parser("kubectl", help="kubectl as the cluster's administrator")
     kubectl.add_argument("words", nargs=argparse.REMAINDER)
     run = commands.add_parser("run", help="run a program inside the lab's LAN")

@@ -27,7 +27,7 @@ def up() -> int:
     """The hosts, then the main job."""
     hosts()
     _console.print("[bold]ansible-playbook -i inventory/lab site.yml[/bold]")
-    return subprocess.run([*_program("ansible-playbook"), "-i", str(INVENTORY), "site.yml"], cwd=CHECKOUT, check=False).returncode
+    return subprocess.run([*program("ansible-playbook"), "-i", str(INVENTORY), "site.yml"], cwd=CHECKOUT, check=False).returncode
 
 
 def hosts() -> None:
@@ -94,8 +94,15 @@ def status() -> int:
         _console.print("The lab is down. Bring it up with: make lab")
         return 1
     _console.print(f"Running: {', '.join(programs)}")
-    argv = [*_program("ansible-playbook"), "-i", str(INVENTORY), "playbooks/summary.yml"]
+    argv = [*program("ansible-playbook"), "-i", str(INVENTORY), "playbooks/summary.yml"]
     return subprocess.run(argv, cwd=CHECKOUT, check=False).returncode
+
+
+def bench() -> None:
+    """Measure, on a lab made anew."""
+    from lab import bench as benchmark
+
+    benchmark.run()
 
 
 def kubectl(words: Sequence[str]) -> int:
@@ -124,7 +131,8 @@ def _machines_by_name() -> list[Machine]:
     return [Machine(host) for host in (BASTION, *NODES)]
 
 
-def _program(name: str) -> list[str]:
+def program(name: str) -> list[str]:
+    """The words that run a program of the virtual environment."""
     return [str(Path(sys.executable).with_name(name))]
 
 
