@@ -11,6 +11,7 @@ from lab.components.run import CommandError, explain
 
 PACKAGES = (
     "ca-certificates",
+    "curl",
     "e2fsprogs",
     "fdisk",
     "git",
@@ -19,11 +20,13 @@ PACKAGES = (
     "kmod",
     "mmdebstrap",
     "mount",
+    "netcat-openbsd",
     "openssh-client",
     "openssl",
     "procps",
     "systemd-container",
     "util-linux",
+    "xfsprogs",
 )
 
 
