@@ -53,8 +53,12 @@ lint: setup ## the static checks
 	$(STEP) "ansible-test sanity" tools/sanity.sh
 	$(STEP) "collection build and galaxy-importer" tools/importer.sh
 
+.PHONY: components
+components: lab-host setup
+	@python -m lab.components build
+
 .PHONY: unit
-unit: setup ## the unit tests
+unit: components ## the unit tests, against the real programs that the lab is built of
 	$(STEP) "unit tests" python -m pytest -q
 
 .PHONY: molecule

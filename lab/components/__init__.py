@@ -26,8 +26,8 @@ def ensure(names: Sequence[str] | None = None) -> dict[str, Path]:
     missing = [name for name in wanted if not _built(name, keys)]
     tools = catalog.closure([tool for name in missing for tool in catalog.COMPONENTS[name].builds_with()])
     missing = [name for name in catalog.COMPONENTS if name in missing or (name in tools and not _built(name, keys))]
+    host.ensure_packages()
     if missing:
-        host.ensure_packages()
         shown = [name for name in catalog.COMPONENTS if name in wanted or name in missing]
         labels = {name: f"{name} {catalog.COMPONENTS[name].version}" for name in shown}
         with Progress(labels) as progress:
