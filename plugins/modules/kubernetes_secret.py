@@ -189,6 +189,12 @@ namespaces_created:
   returned: success
   type: list
   elements: str
+assumed:
+  description: Secrets that the declaration refers to, that do not exist, and that check mode takes for planned by an earlier task.
+  returned: in check mode
+  type: list
+  elements: str
+  sample: [airflow/postgresql]
 """
 
 from collections.abc import Mapping

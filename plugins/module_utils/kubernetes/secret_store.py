@@ -19,6 +19,9 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.s
     plan,
 )
 
+PLANNED = "not known before the run"
+"""Stands, in check mode, for a value of a Secret that an earlier task only plans."""
+
 ATTEMPTS = 4
 """How often a Secret that somebody else writes at the same moment is planned again."""
 
@@ -28,10 +31,11 @@ class SecretStore:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._assumed: list[str] = []
 
     def ensure(self, wanted: Sequence[Wanted], *, create_namespaces: bool = False, check_mode: bool = False) -> dict[str, Any]:
         """Plan everything, write what differs, and return the module's result."""
-        plans = self._plan(wanted)
+        plans = self._plan(wanted, check_mode=check_mode)
         namespaces = self._missing_namespaces(plans)
         if namespaces and not create_namespaces and not check_mode:
             raise KubernetesError(
@@ -40,7 +44,8 @@ class SecretStore:
                 "create it first (the role rbac does) or set create_namespaces."
             )
         if check_mode:
-            return _result(plans, [p.current for p in plans], namespaces if create_namespaces else [], predicted=True)
+            predicted = _result(plans, [p.current for p in plans], namespaces if create_namespaces else [], predicted=True)
+            return {**predicted, "assumed": self._assumed}
         for namespace in namespaces:
             self._create_namespace(namespace)
         done, written = self._write_all(wanted, plans)
@@ -62,14 +67,21 @@ class SecretStore:
                 plans = self._plan(wanted[len(done) :])
         return done, written
 
-    def _plan(self, wanted: Sequence[Wanted]) -> list[Plan]:
-        """Plan Secrets in their order; a later one sees the values that an earlier one will hold."""
+    def _plan(self, wanted: Sequence[Wanted], *, check_mode: bool = False) -> list[Plan]:
+        """Plan Secrets in their order; a later one sees the values that an earlier one will hold.
+
+        In check mode, a Secret that is referred to and does not exist is taken for one that an earlier task plans.
+        """
         held: dict[tuple[str, str], Mapping[str, str]] = {}
 
         def look_up(reference: Reference) -> str | None:
             place = (reference.namespace, reference.name)
             if place not in held:
-                held[place] = decode(self._read(*place))
+                found = self._read(*place)
+                if found is None and check_mode:
+                    self._assumed = sorted({*self._assumed, f"{reference.namespace}/{reference.name}"})
+                    return PLANNED
+                held[place] = decode(found)
             return held[place].get(reference.key)
 
         plans = []

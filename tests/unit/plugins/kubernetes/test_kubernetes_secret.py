@@ -132,3 +132,20 @@ def test_two_runs_at_once_agree_on_one_value(api: Api) -> None:
     result = SecretStore(Rival(api.kubeconfig)).ensure([Wanted("db", namespace, generate={"password": Generate()})])
     assert values(api, namespace, "db") == {"password": "theirs"}
     assert result["secrets"][0]["action"] == "keep"
+
+
+def test_check_mode_takes_a_missing_secret_for_planned_but_not_a_missing_key(api: Api) -> None:
+    namespace = api.namespace()
+
+    def run(*, check: bool) -> dict[str, Any]:
+        secret = {"name": "connection", "namespace": namespace, "inputs": {"password": {"name": "db"}}, "template": {"url": "x:{password}"}}
+        return api.run_module("kubernetes_secret", check=check, secrets=[secret])
+
+    predicted = run(check=True)
+    assert predicted["changed"]
+    assert predicted["assumed"] == [f"{namespace}/db"]
+    assert predicted["secrets"][0]["actions"] == {"url": "set"}
+    assert f"Secret {namespace}/db, which does not exist" in run(check=False)["msg"]
+
+    api.run_module("kubernetes_secret", secrets=[{"name": "db", "namespace": namespace, "data": {"user": "airflow"}}])
+    assert f"needs key password of Secret {namespace}/db, which does not exist" in run(check=True)["msg"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.filter.kubernetes_failures import kubernetes_failures
 from ansible_collections.homelab.data_platform.plugins.filter.persistent_volumes import persistent_volumes, size_in_bytes
 
 
@@ -80,12 +79,3 @@ def test_a_disk_may_be_filled_to_the_brim() -> None:
 )
 def test_sizes(size: str, binary: bool, expected: int) -> None:
     assert size_in_bytes(size, binary=binary) == expected
-
-
-def test_failures_of_a_task() -> None:
-    body = b'{"kind":"Status","message":"namespaces \\"airflow\\" not found","reason":"NotFound","code":404}'
-    planned = {"error": {"msg": f"Failed to create object: {body!r}"}}
-    broken = {"error": {"msg": "Failed to create object: no such field"}}
-    assert kubernetes_failures({"result": {"results": [{"changed": True}, planned]}}) == []
-    assert kubernetes_failures({"result": {"results": [planned, broken]}}) == ["Failed to create object: no such field"]
-    assert kubernetes_failures({"failed": True, "msg": 'namespaces "airflow" not found'}) == ['namespaces "airflow" not found']
