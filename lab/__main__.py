@@ -9,6 +9,11 @@ import sys
 
 from lab.shell import LabError
 
+PASSING_ON = {
+    "kubectl": "kubectl as the cluster's administrator",
+    "run": "run a program inside the lab's LAN",
+}
+
 
 def main() -> int:
     """Parse the command and run it; what the user can cause ends in one message."""
@@ -19,11 +24,12 @@ def main() -> int:
     commands.add_parser("down", help="remove hosts, namespaces and state")
     commands.add_parser("status", help="say what runs and where everything is")
     commands.add_parser("bench", help="measure, on a lab made anew, and write docs/benchmarks.md")
-    kubectl = commands.add_parser("kubectl", help="kubectl as the cluster's administrator")
-    kubectl.add_argument("words", nargs=argparse.REMAINDER)
-    run = commands.add_parser("run", help="run a program inside the lab's LAN")
-    run.add_argument("words", nargs=argparse.REMAINDER)
-    arguments = parser.parse_args()
+    for command, purpose in PASSING_ON.items():
+        commands.add_parser(command, help=purpose)
+    # What follows such a command is another program's, options included: argparse never sees it.
+    passing_on = len(sys.argv) > 1 and sys.argv[1] in PASSING_ON
+    words = sys.argv[2:] if passing_on else []
+    arguments = parser.parse_args(sys.argv[1:2] if passing_on else None)
     if platform.system() != "Linux":
         return _complain("the lab needs Linux: its hosts are network namespaces and systemd-nspawn machines")
     if os.geteuid() != 0:
@@ -32,8 +38,8 @@ def main() -> int:
         # Only now: what the commands need may be missing on a computer that cannot run the lab.
         from lab import lifecycle
 
-        if arguments.command in ("kubectl", "run"):
-            return int(getattr(lifecycle, arguments.command)(arguments.words))
+        if passing_on:
+            return int(getattr(lifecycle, arguments.command)(words))
         return int(getattr(lifecycle, arguments.command)() or 0)
     except LabError as error:
         return _complain(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
@@ -50,3 +51,9 @@ def test_no_key_is_shown(shown: str) -> None:
     assert [name for name, value in keys.items() if value in shown] == []
     assert "kubernetes_secret" in shown, "nothing was shown at all"
     assert str(STATE) in shown
+
+
+def test_the_command_that_the_summary_gives_prints_the_password() -> None:
+    words = ["-n", "airflow", "get", "secret", "airflow-admin", "-o", "jsonpath={.data.password}"]
+    done = subprocess.run([sys.executable, "-m", "lab", "kubectl", *words], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert base64.b64decode(done.stdout).decode() == secret("airflow", "airflow-admin")["password"]
