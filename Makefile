@@ -66,7 +66,7 @@ molecule: lab-host setup ## the default scenario on the lab
 	$(STEP) "molecule: default" molecule test --scenario-name default
 
 .PHONY: bench
-bench: lab-host setup ## measure, and write docs/benchmarks.md
+bench: lab-host setup ## measure, and write docs/benchmarks.md (COLD=1: the build of the components too)
 	@python -m lab bench
 
 # --- upkeep -------------------------------------------------------------------------------------------------------------
