@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Object
@@ -16,6 +17,9 @@ IMAGE_PATIENCE = 60
 
 RESTART_LIMIT = 3
 """New restarts of a crashing container after which waiting is given up."""
+
+SETTLED_AFTER = 10.0
+"""Seconds that a container must have run to count as up, where no probe says so or after it ended with an error."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,23 @@ def pod_is_fine(pod: Object) -> bool:
     """Whether a pod needs no explanation."""
     phase = pod.get("status", {}).get("phase")
     return bool(phase == "Succeeded" or (phase == "Running" and _condition(pod, "Ready").get("status") == "True"))
+
+
+def unsettled(pod: Object, now: datetime) -> str:
+    """Say which container of a ready pod may be up for a moment only; nothing when there is none.
+
+    Kubernetes calls a container without a probe ready as soon as it is started, so that one in a crash loop is ready now and then.
+    """
+    probed = {container["name"] for container in pod["spec"]["containers"] if {"readinessProbe", "startupProbe"} & container.keys()}
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        started = (container.get("state", {}).get("running") or {}).get("startedAt")
+        ended = container.get("lastState", {}).get("terminated") or {}
+        if not started or (container["name"] in probed and not ended.get("exitCode")):
+            continue
+        seconds = (now - datetime.strptime(started, "%Y-%m-%dT%H:%M:%S%z")).total_seconds()
+        if seconds < SETTLED_AFTER:
+            return f"container {container['name']} of pod {pod['metadata']['name']} was started a moment ago"
+    return ""
 
 
 def selector_of(found: Object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import ApiError, Client, KubernetesError, Object
@@ -18,6 +19,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.r
     pod_problems,
     selector_of,
     state_of,
+    unsettled,
 )
 
 API_VERSIONS = {
@@ -33,6 +35,8 @@ API_VERSIONS = {
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 LOG_LINES, EVENTS = 8, 3
+LOG_IS_GONE = "unable to retrieve container logs"
+"""The kubelet's answer, with status 200, when the container that ran before has been removed."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,9 @@ class Waiter:
     def _status(self, resource: Resource) -> Status:
         found = self._get(resource)
         state = state_of(found, condition=resource.condition, bound=resource.bound)
-        if state.ready or state.final or found is None:
+        if state.ready and found is not None:
+            return Status(resource, self._settled(found, state))
+        if state.final or found is None:
             return Status(resource, state, hopeless=state.final)
         hopeless = [self._is_hopeless(pod, problem) for pod in self._troubled_pods(found) for problem in pod_problems(pod)]
         return Status(resource, state, hopeless=any(hopeless))
@@ -156,8 +162,18 @@ class Waiter:
                 return None
             raise
 
+    def _settled(self, found: Object, state: State) -> State:
+        now = datetime.now(timezone.utc)
+        reasons = (unsettled(pod, now) for pod in self._pods(found) if pod.get("status", {}).get("phase") == "Running")
+        reason = next(filter(None, reasons), "")
+        return State(False, f"{state.detail}, but {reason}") if reason else state
+
     def _troubled_pods(self, found: Object) -> Iterator[Object]:
         """Pods of the workload's current revision that are not fine."""
+        return (pod for pod in self._pods(found) if not pod_is_fine(pod))
+
+    def _pods(self, found: Object) -> Iterator[Object]:
+        """Pods of the workload's current revision."""
         if found["kind"] == "Pod":
             yield found
             return
@@ -169,7 +185,7 @@ class Waiter:
         pods = self._client.get(self._client.path("v1", "Pod", namespace), labelSelector=selector) or {}
         for pod in pods.get("items", []):
             owned = any(owner["uid"] in owners for owner in pod["metadata"].get("ownerReferences", []))
-            if owned and not pod["metadata"].get("deletionTimestamp") and not pod_is_fine(pod):
+            if owned and not pod["metadata"].get("deletionTimestamp"):
                 yield pod
 
     def _owners(self, found: Object, namespace: str, selector: str) -> set[str]:
@@ -202,7 +218,7 @@ class Waiter:
                 text = self._client.text(path, container=container, tailLines=LOG_LINES, previous=previous).strip()
             except KubernetesError:
                 continue
-            if text:
+            if text and not text.startswith(LOG_IS_GONE):
                 return f" Last lines of its log: {' | '.join(line.strip() for line in text.splitlines())}."
         return ""
 

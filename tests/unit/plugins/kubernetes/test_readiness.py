@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.readiness import pod_problems, selector_of, state_of
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.readiness import (
+    SETTLED_AFTER,
+    pod_problems,
+    selector_of,
+    state_of,
+    unsettled,
+)
 
 CASES = """
 - [Deployment, {replicas: 1}, {observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1}, false, picked up]
@@ -138,3 +145,21 @@ def test_when_waiting_is_of_no_use() -> None:
 def test_selectors() -> None:
     assert selector_of({"spec": {"selector": {"matchLabels": {"a": "1", "b": "2"}}}}) == "a=1,b=2"
     assert selector_of({"spec": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("probe", "status", "moment"),
+    [
+        ({}, {}, True),
+        ({"readinessProbe": {}}, {}, False),
+        ({"startupProbe": {}}, {}, False),
+        ({"readinessProbe": {}}, {"lastState": {"terminated": {"exitCode": 1}}}, True),
+        ({"readinessProbe": {}}, {"lastState": {"terminated": {"exitCode": 0}}}, False),
+    ],
+)
+def test_a_container_that_may_be_up_for_a_moment_only(probe: dict[str, Any], status: dict[str, Any], moment: bool) -> None:
+    running = {"name": "main", "state": {"running": {"startedAt": "2026-01-01T12:00:00Z"}}, **status}
+    pod = {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "main", **probe}]}, "status": {"containerStatuses": [running]}}
+    start = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    assert bool(unsettled(pod, start + timedelta(seconds=5))) is moment
+    assert unsettled(pod, start + timedelta(seconds=SETTLED_AFTER)) == ""

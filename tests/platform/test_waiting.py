@@ -1,0 +1,53 @@
+"""What cannot become ready is named with its reason, long before the time is up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from lab import control_plane
+from lab.settings import CHECKOUT
+from tests.platform.reality import get, kubectl
+
+NAME = "of-the-test-of-waiting"
+NAMESPACE = "airflow"
+
+
+@pytest.fixture
+def crashing_deployment() -> Iterator[None]:
+    """A Deployment whose container complains and ends."""
+    image = get("statefulset", "--namespace", NAMESPACE, "postgresql")["spec"]["template"]["spec"]["containers"][0]["image"]
+    labels = {"app": NAME}
+    container = {"name": "main", "image": image, "command": ["sh", "-c", "echo 'the table dag_run is missing'; exit 3"]}
+    pod = {"tolerations": [{"operator": "Exists"}], "nodeSelector": {"workload": "orchestration"}, "containers": [container]}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
+    yield
+    kubectl("delete", "deployment", "--namespace", NAMESPACE, NAME)
+
+
+@pytest.mark.usefixtures("crashing_deployment")
+def test_a_crash_loop_ends_the_wait_with_the_last_lines_of_the_log() -> None:
+    arguments = {
+        "kubeconfig": str(control_plane.KUBECONFIG),
+        "resources": [{"kind": "Deployment", "namespace": NAMESPACE, "name": NAME}],
+        "timeout": 300,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible_collections.homelab.data_platform.plugins.modules.kubernetes_ready"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        cwd=CHECKOUT / ".collections",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    message = json.loads(done.stdout)["msg"]
+    assert f"Deployment {NAMESPACE}/{NAME}: 0 of 1 pods available" in message
+    assert "exit code 3" in message
+    assert "the table dag_run is missing" in message
+    assert "will not become so" in message, "it waited to the end although nothing could come of it"
