@@ -17,7 +17,8 @@ description:
   - A disk is found by its serial. A disk that has none, because it was added by hand, is adopted by its slot and keeps every setting
     that the declaration does not name.
   - Options that are not named stay as they are; only differences are written.
-  - Nothing is ever shrunk, moved, detached or deleted.
+  - Nothing is ever shrunk or moved. A disk is detached only where O(disks[].state=absent) names it, and its volume is kept; it is
+    destroyed only where O(disks[].destroy) repeats its name.
 notes:
   - Every write carries the digest of the configuration that it was planned on. Where somebody else was quicker, the module looks and
     plans again; where an answer is lost, it looks before it writes again, so that a volume is never allocated twice.
@@ -40,7 +41,7 @@ options:
     type: str
   disks:
     description:
-      - The disks that the machine shall have. Other disks are left alone.
+      - The disks that the machine shall have, or shall have no more. Other disks are left alone.
     type: list
     elements: dict
     required: true
@@ -80,6 +81,25 @@ options:
           - Format of the volume, for storages that know several. Only looked at when the disk is created.
         type: str
         choices: [raw, qcow2, vmdk]
+      volume:
+        description:
+          - A volume that is there already, such as V(local-lvm:vm-301-disk-1), or the V(unused0) that holds a detached one.
+          - The machine gets it with all that is on it, under the declared O(disks[].serial). Nothing is created.
+          - The size of the volume is not known beforehand, so that check mode cannot foretell whether it will be grown.
+        type: str
+      state:
+        description:
+          - V(absent) detaches the disk from the machine. Its volume is kept; it is C(unusedN) of the machine from then on.
+          - A disk that the machine boots from is not detached.
+          - Unmount it in the guest first.
+        type: str
+        choices: [present, absent]
+        default: present
+      destroy:
+        description:
+          - With O(disks[].state=absent), also destroys the volume and all that is on it, for ever.
+          - Must repeat the name of this very disk, which is its O(disks[].serial), else its O(disks[].slot), else its O(disks[].volume).
+        type: str
       aio:
         description: Kind of asynchronous input and output.
         type: str
@@ -154,6 +174,26 @@ EXAMPLES = r"""
         discard: 'on'
         ssd: true
 
+- name: Take a disk away, and keep what is on it
+  homelab.data_platform.proxmox_vm_disk:
+    vmid: 301
+    disks:
+      - {serial: airflow-data, state: absent}
+  register: detached
+
+- name: Give it to another slot of the same machine
+  homelab.data_platform.proxmox_vm_disk:
+    vmid: 301
+    disks:
+      - serial: airflow-data
+        volume: "{{ detached.removed[0].volume }}"
+
+- name: Destroy a disk and all that is on it
+  homelab.data_platform.proxmox_vm_disk:
+    vmid: 301
+    disks:
+      - {serial: scratch, state: absent, destroy: scratch}
+
 - name: Adopt a disk that was added by hand, and grow it
   homelab.data_platform.proxmox_vm_disk:
     name: k8s-worker-01
@@ -218,10 +258,37 @@ disks:
       type: dict
       sample: {ssd: '1'}
     actions:
-      description: What was done to the disk, or would be; out of V(created), V(resized), V(configured).
+      description: What was done to the disk, or would be; out of V(created), V(attached), V(resized), V(configured).
       type: list
       elements: str
       sample: [created]
+removed:
+  description: The declared absent disks that were there.
+  returned: when the machine was found
+  type: list
+  elements: dict
+  contains:
+    serial:
+      description: Serial number, V(null) for a disk that has none.
+      type: str
+    slot:
+      description: Slot that the disk was in.
+      type: str
+    volume:
+      description: The volume.
+      type: str
+      sample: local-lvm:vm-301-disk-1
+    unused:
+      description: Key under which the machine keeps the detached volume; V(null) when it is destroyed, still attached, or in check mode.
+      type: str
+      sample: unused0
+    pending:
+      description: Whether it goes at the next restart of the machine only.
+      type: bool
+    actions:
+      description: What was done, or would be; V(detached) or V(destroyed), nothing for what waits already.
+      type: list
+      elements: str
 restart_required:
   description: Whether values wait for the next restart of the machine.
   returned: when the machine was found
@@ -253,6 +320,9 @@ def argument_spec() -> dict[str, Any]:
         "size": {"type": "str"},
         "bus": {"type": "str", "choices": list(BUSES)},
         "format": {"type": "str", "choices": ["raw", "qcow2", "vmdk"]},
+        "volume": {"type": "str"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "destroy": {"type": "str"},
     }
     for key, option in OPTIONS.items():
         disk[key] = {"type": option.kind, "choices": list(option.choices)} if option.choices else {"type": option.kind}

@@ -22,7 +22,14 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.driv
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import DiskState, Plan, Step, Wanted, plan
 
 _RETRIES = 5
-_DONE = {"create": "created", "resize": "resized", "configure": "configured"}
+_DONE = {
+    "attach": "attached",
+    "configure": "configured",
+    "create": "created",
+    "destroy": "destroyed",
+    "detach": "detached",
+    "resize": "resized",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Outcome:
 
     first: Plan | None = None
     last: Plan | None = None
+    config: dict[str, Any] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -134,6 +142,7 @@ class Converger:
         except DeclarationError as error:
             raise ProxmoxError(f"{self.vm}: {error}") from None
         self.outcome.last = current
+        self.outcome.config = config
         if self.outcome.first is None:
             self.outcome.first = current
             self.outcome.warnings += current.warnings
@@ -174,7 +183,7 @@ class Converger:
             if step.action == "resize":
                 upid = self.client.write("PUT", f"{self.vm.path}/resize", disk=step.slot, size=step.value, digest=digest)
             else:
-                upid = self.client.write("POST", f"{self.vm.path}/config", **{step.slot: step.value, "digest": digest})
+                upid = self.client.write("POST", f"{self.vm.path}/config", digest=digest, **_values(step))
             if upid:
                 warnings = self.client.wait(self.vm.node, upid, self.task_timeout)
                 self.outcome.warnings += [f"{self._what(step)}: {text}" for text in warnings]
@@ -200,18 +209,20 @@ class Converger:
         steps = outcome.first.steps if self.check else outcome.done
         states = outcome.last.after if self.check or not outcome.last.steps else outcome.last.before
         disks = [_describe(state, steps) for state in states]
+        waits = [state.label for state in outcome.last.going] if not self.check else []
         return {
             "changed": bool(steps),
+            "removed": [_describe_removed(state, steps, outcome.config, waits) for state in outcome.first.going],
             "vmid": self.vm.vmid,
             "name": self.vm.name,
             "node": self.vm.node,
             "disks": disks,
-            "restart_required": any(disk["pending"] for disk in disks),
+            "restart_required": bool(waits) or any(disk["pending"] for disk in disks),
             "diff": {
                 "before_header": str(self.vm),
                 "after_header": str(self.vm),
-                "before": {state.label: state.view for state in outcome.first.before},
-                "after": {state.label: state.view for state in states},
+                "before": {state.label: state.view for state in [*outcome.first.before, *outcome.first.going]},
+                "after": {state.label: state.view for state in states if state not in outcome.first.going},
             },
         }
 
@@ -231,6 +242,28 @@ def _describe(state: DiskState, steps: Sequence[Step]) -> dict[str, Any]:
         "size": drive.size,
         "by_id": _by_id(drive.slot, drive.serial),
         "pending": state.pending,
+        "actions": [_DONE[step.action] for step in steps if step.label == state.label],
+    }
+
+
+def _values(step: Step) -> dict[str, Any]:
+    """What a step writes to the configuration."""
+    if step.action == "detach":
+        return {"delete": step.slot}
+    if step.action == "destroy":
+        # Without force, the volume of an attached disk stays as unusedN; that of an unusedN goes either way.
+        return {"delete": step.slot, "force": 1}
+    return {step.slot: step.value}
+
+
+def _describe_removed(state: DiskState, steps: Sequence[Step], config: dict[str, Any], waits: Sequence[str]) -> dict[str, Any]:
+    volume = state.drive.volume
+    return {
+        "serial": state.drive.serial,
+        "slot": state.drive.slot,
+        "volume": volume,
+        "unused": next((key for key, value in config.items() if key.startswith("unused") and value == volume), None),
+        "pending": state.label in waits,
         "actions": [_DONE[step.action] for step in steps if step.label == state.label],
     }
 

@@ -39,11 +39,15 @@ class Wanted:
     bus: str | None = None
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    volume: str | None = None
+    """A volume that is there already, or the ``unusedN`` that holds it."""
+    absent: bool = False
+    destroy: bool = False
 
     @property
     def label(self) -> str:
         """What messages call the disk."""
-        return self.serial or self.slot or "?"
+        return self.serial or self.slot or self.volume or "?"
 
     @classmethod
     def parse(cls, declared: Mapping[str, Any]) -> Wanted:
@@ -53,11 +57,12 @@ class Wanted:
         if slot and not bus_of(slot):
             ranges = ", ".join(f"{bus}0-{count - 1}" for bus, count in BUSES.items())
             raise DeclarationError(f"slot {slot!r} does not exist: a disk's slot is one of {ranges}")
-        if not slot and "serial" not in given:
+        absent = given.get("state") == "absent"
+        if not slot and "serial" not in given and not ("volume" in given and absent):
             raise DeclarationError(f"a disk needs a serial to be known by (or the slot of one to adopt): {dict(given)}")
         if slot and given.get("bus") not in (None, bus_of(slot)):
             raise DeclarationError(f"slot {slot} is not on the bus {given['bus']}: leave out one of the two")
-        return cls(
+        disk = cls(
             serial=check_serial(given["serial"]) if "serial" in given else None,
             slot=slot,
             storage=given.get("storage"),
@@ -65,7 +70,17 @@ class Wanted:
             bus=given.get("bus"),
             format=given.get("format"),
             options={key: option.text(given[key]) for key, option in OPTIONS.items() if key in given},
+            volume=given.get("volume"),
+            absent=absent,
+            destroy="destroy" in given,
         )
+        if disk.destroy and not absent:
+            raise DeclarationError(f"disk {disk.label} is to be present, but destroy is set: leave it out, or declare state absent")
+        if disk.destroy and given["destroy"] != disk.label:
+            raise DeclarationError(
+                f"destroy says {given['destroy']!r}, but this disk is {disk.label}: repeat its own name to lose all that is on it"
+            )
+        return disk
 
 
 @dataclass(frozen=True)
@@ -97,12 +112,14 @@ class DiskState:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps towards what is wanted, and the declared disks before and after them."""
+    """The steps towards what is wanted, and the declared disks before and after them. Absent disks are no part of the latter."""
 
     steps: list[Step]
     before: list[DiskState]
     after: list[DiskState]
     warnings: list[str]
+    going: list[DiskState] = field(default_factory=list)
+    """Absent disks that are still there, also those that wait for a restart to go."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,8 @@ class _Found:
 
     current: Drive | None
     pending: Drive | None
-    leaving: bool
+    leaving: int
+    """1 when it is about to be detached, 2 when its volume is about to be destroyed as well."""
 
     @property
     def effective(self) -> Drive:
@@ -147,7 +165,7 @@ def _slots(config: Mapping[str, Any], pending: Iterable[Mapping[str, Any]]) -> d
         found[slot] = _Found(
             current=parse_drive(slot, current[slot]) if slot in current else None,
             pending=parse_drive(slot, waiting) if waiting is not None else None,
-            leaving=bool(row.get("delete")),
+            leaving=int(row.get("delete") or 0),
         )
     return {slot: entry for slot, entry in found.items() if entry.current or entry.pending}
 
@@ -158,8 +176,13 @@ def plan(config: Mapping[str, Any], pending: Iterable[Mapping[str, Any]], wanted
     slots = _slots(config, pending)
     result = Plan([], [], [], [])
     for disk in wanted:
+        if disk.absent:
+            _remove(disk, slots, config, result)
+            continue
         slot = _match(disk, slots)
-        if slot is None:
+        if slot is None and disk.volume:
+            _attach(disk, slots, config, result)
+        elif slot is None:
             _create(disk, slots, config, result)
         else:
             _adjust(disk, slots[slot], config, result)
@@ -185,42 +208,96 @@ def _match(disk: Wanted, slots: Mapping[str, _Found]) -> str | None:
                 f"disk {disk.serial} is at {same[0]}, declared is slot {disk.slot}: a disk is not moved, declare slot {same[0]} or none"
             )
         return same[0]
-    if disk.slot is None:
+    if disk.volume and (holders := [slot for slot, entry in slots.items() if entry.effective.volume == disk.volume]):
+        return _holder(disk, holders[0], slots)
+    if disk.slot is None or (disk.volume and disk.slot not in slots):
         return None
     if disk.slot not in slots:
         raise DeclarationError(
             f"slot {disk.slot} is empty: 'slot' names a disk that is there already; leave it out to have disk {disk.label} created"
         )
-    holder = slots[disk.slot].effective
+    return _holder(disk, disk.slot, slots)
+
+
+def _holder(disk: Wanted, slot: str, slots: Mapping[str, _Found]) -> str:
+    """The slot, when what it holds can be the declared disk."""
+    holder = slots[slot].effective
     if holder.cdrom:
-        raise DeclarationError(f"slot {disk.slot} holds a CD-ROM drive ({holder.volume}): declare the slot of a disk")
-    if holder.serial and disk.serial:
+        raise DeclarationError(f"slot {slot} holds a CD-ROM drive ({holder.volume}): declare the slot of a disk")
+    if holder.serial and disk.serial and holder.serial != disk.serial:
         raise DeclarationError(
-            f"slot {disk.slot} holds a disk with the serial {holder.serial}, wanted is {disk.serial}: "
+            f"slot {slot} holds a disk with the serial {holder.serial}, wanted is {disk.serial}: "
             "only a disk without a serial is adopted by its slot"
         )
-    return disk.slot
+    if disk.slot not in (None, slot):
+        raise DeclarationError(f"the volume {disk.volume} is at {slot}, declared is slot {disk.slot}: declare slot {slot} or none")
+    return slot
 
 
 def _create(disk: Wanted, slots: dict[str, _Found], config: Mapping[str, Any], result: Plan) -> None:
     missing = [key for key in ("storage", "size") if getattr(disk, key) is None]
     if missing or disk.storage is None:
         raise DeclarationError(f"disk {disk.label} is not there, and creating it takes its {' and '.join(missing)}: declare it")
-    bus = disk.bus or "scsi"
-    slot = next((name for number in range(BUSES[bus]) if (name := f"{bus}{number}") not in slots), None)
-    if slot is None:
-        raise DeclarationError(f"no slot is free on the bus {bus} for disk {disk.label} (it has {BUSES[bus]}): choose another bus")
-    _check_options(disk, slot)
-    serial = {"serial": encode_serial(disk.serial)} if disk.serial else {}
-    drive = Drive(slot, "", disk.size, {**serial, **disk.options}, planned_on=disk.storage)
-    slots[slot] = _Found(drive, None, leaving=False)
+    drive = _new_drive(disk, "", slots)
     if unused := sorted(f"{key} ({value})" for key, value in config.items() if key.startswith("unused")):
         result.warnings.append(
             f"disk {disk.label} is not there and gets a new, empty volume; the machine has detached volumes too: {', '.join(unused)}"
         )
     _warn_about_iothread(drive, disk, config, result)
-    result.steps.append(Step("create", disk.label, slot, allocation(drive, disk.format), disk.storage, disk.size or 0))
+    result.steps.append(Step("create", disk.label, drive.slot, allocation(drive, disk.format), disk.storage, disk.size or 0))
     result.after.append(DiskState(disk.label, drive))
+
+
+def _attach(disk: Wanted, slots: dict[str, _Found], config: Mapping[str, Any], result: Plan) -> None:
+    """Give the machine a volume that is there already, with all that is on it."""
+    volume = str(disk.volume)
+    if volume.startswith("unused"):
+        detached = {key: value for key, value in config.items() if key.startswith("unused")}
+        if volume not in detached:
+            known = ", ".join(f"{key} ({value})" for key, value in sorted(detached.items())) or "none"
+            raise DeclarationError(f"disk {disk.label} is to be {volume}, which the machine does not have; it has: {known}")
+        volume = detached[volume]
+    if disk.storage not in (None, volume.partition(":")[0]):
+        raise DeclarationError(f"disk {disk.label}: the volume {volume} is not on the storage {disk.storage}: leave out one of the two")
+    drive = _new_drive(disk, volume, slots)
+    _warn_about_iothread(drive, disk, config, result)
+    # Proxmox reads the size from the volume itself.
+    result.steps.append(Step("attach", disk.label, drive.slot, str(drive.with_size(None)), drive.storage))
+    result.after.append(DiskState(disk.label, drive))
+
+
+def _new_drive(disk: Wanted, volume: str, slots: dict[str, _Found]) -> Drive:
+    """A drive in the declared slot, else the first free one of its bus, which is then taken."""
+    bus = disk.bus or "scsi"
+    slot = disk.slot or next((name for number in range(BUSES[bus]) if (name := f"{bus}{number}") not in slots), None)
+    if slot is None:
+        raise DeclarationError(f"no slot is free on the bus {bus} for disk {disk.label} (it has {BUSES[bus]}): choose another bus")
+    _check_options(disk, slot)
+    serial = {"serial": encode_serial(disk.serial)} if disk.serial else {}
+    drive = Drive(slot, volume, disk.size, {**serial, **disk.options}, planned_on="" if volume else disk.storage or "")
+    slots[slot] = _Found(drive, None, leaving=0)
+    return drive
+
+
+def _remove(disk: Wanted, slots: Mapping[str, _Found], config: Mapping[str, Any], result: Plan) -> None:
+    """Detach a disk, which keeps its volume as ``unusedN``; destroy the volume only where the declaration says so."""
+    unused = next((key for key, value in config.items() if key.startswith("unused") and disk.volume in (key, value)), None)
+    if unused:
+        volume = str(config[unused])
+        if disk.destroy:
+            result.going.append(DiskState(disk.label, Drive(unused, volume)))
+            result.steps.append(Step("destroy", disk.label, unused, volume, volume.partition(":")[0]))
+        return
+    slot = _match(disk, slots) if disk.slot is None or disk.slot in slots else None
+    if slot is None:
+        return
+    found = slots[slot]
+    if slot in str(config.get("boot", "")).partition("order=")[2].split(";") or slot == config.get("bootdisk"):
+        raise DeclarationError(f"disk {disk.label} ({slot}) is one that the machine boots from: take it out of the boot order first")
+    result.going.append(DiskState(disk.label, found.effective, found.waiting()))
+    if found.leaving < 1 + disk.destroy:
+        action = "destroy" if disk.destroy else "detach"
+        result.steps.append(Step(action, disk.label, slot, found.effective.volume, found.effective.storage))
 
 
 def _adjust(disk: Wanted, found: _Found, config: Mapping[str, Any], result: Plan) -> None:
@@ -231,6 +308,10 @@ def _adjust(disk: Wanted, found: _Found, config: Mapping[str, Any], result: Plan
     for what, have, want in (("bus", bus_of(drive.slot), disk.bus), ("storage", drive.storage, disk.storage)):
         if want not in (None, have):
             raise DeclarationError(f"disk {label} has the {what} {have}, declared is {want}: a disk is not moved, declare {have}")
+    if disk.volume and not disk.volume.startswith("unused") and disk.volume != drive.volume:
+        raise DeclarationError(
+            f"disk {label} has the volume {drive.volume}, declared is {disk.volume}: a disk is not exchanged, detach that one first"
+        )
     _check_options(disk, drive.slot)
     result.before.append(DiskState(disk.label, drive, found.waiting()))
     after = drive.with_size(_grow(disk, found, label, result))

@@ -31,7 +31,9 @@ def test_each_layer_keeps_its_part() -> None:
 
 
 def test_every_key_of_the_module_comes_through() -> None:
-    keys = set(argument_spec()["disks"]["options"]) - {"serial"}
+    # What a playbook calls the module for by hand: the declaration of a host only ever adds disks.
+    by_hand = {"destroy", "state", "volume"}
+    keys = set(argument_spec()["disks"]["options"]) - {"serial"} - by_hand
     assert set(virtual_disks([{"name": "a", **dict.fromkeys(keys, "x")}])[0]) == {*keys, "serial"}
 
 

@@ -141,6 +141,144 @@ def test_detached_volumes_are_pointed_out_before_an_empty_one_takes_their_place(
     assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1", "vm-301-disk-2"]
 
 
+# -- taking away and giving back ---------------------------------------------------------------------------------------------------
+
+ABSENT = {"serial": "airflow-data", "state": "absent"}
+
+
+def test_a_detached_disk_keeps_its_volume(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    predicted = run(ABSENT, check=True)
+    assert (301, "scsi1") in cluster.guest.disks
+    result = run(ABSENT)
+    assert shown(predicted) == shown(result)
+    assert result["removed"] == [
+        {
+            "serial": "airflow-data",
+            "slot": "scsi1",
+            "volume": "local-lvm:vm-301-disk-1",
+            "unused": "unused0",
+            "pending": False,
+            "actions": ["detached"],
+        }
+    ]
+    assert result["diff"]["before"]["airflow-data"]["slot"] == "scsi1"
+    assert result["diff"]["after"] == {}
+    assert cluster.config().current["unused0"] == "local-lvm:vm-301-disk-1"
+    assert (301, "scsi1") not in cluster.guest.disks
+    assert "vm-301-disk-1" in cluster.volumes()
+    again = run(ABSENT)
+    assert (again["changed"], again["removed"], again["api_calls"]) == (False, [], IDLE_CALLS)
+
+
+@pytest.mark.parametrize("destroy", ["yes", "true", "scsi1", "airflow"])
+def test_nothing_is_destroyed_unless_its_own_name_is_repeated(cluster: Cluster, run: Run, destroy: str) -> None:
+    run(DATA)
+    with pytest.raises(FailedError, match=f"destroy says '{destroy}', but this disk is airflow-data"):
+        run({**ABSENT, "destroy": destroy})
+    with pytest.raises(FailedError, match="is to be present, but destroy is set"):
+        run({**DATA, "destroy": "airflow-data"})
+    assert "scsi1" in cluster.config().current
+
+
+def test_a_disk_that_is_named_twice_is_destroyed(cluster: Cluster, run: Run) -> None:
+    run(DATA, {**DATA, "serial": "other", "size": "1G"})
+    result = run({**ABSENT, "destroy": "airflow-data"})
+    assert [entry["actions"] for entry in result["removed"]] == [["destroyed"]]
+    assert result["removed"][0]["unused"] is None
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-2"]
+    assert not [key for key in cluster.config().current if key.startswith("unused")]
+    assert run({**ABSENT, "destroy": "airflow-data"})["changed"] is False
+
+
+def test_a_detached_volume_is_destroyed_by_its_own_name(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    run(ABSENT)
+    volume = "local-lvm:vm-301-disk-1"
+    assert run({"volume": volume, "state": "absent"})["changed"] is False
+    assert run({"volume": volume, "state": "absent", "destroy": volume})["changed"] is True
+    assert cluster.volumes() == ["vm-301-disk-0"]
+    assert run({"volume": volume, "state": "absent", "destroy": volume})["changed"] is False
+
+
+@pytest.mark.parametrize("volume", ["unused0", "local-lvm:vm-301-disk-1"])
+def test_a_detached_volume_is_given_back_with_its_data(cluster: Cluster, run: Run, volume: str) -> None:
+    run(DATA)
+    image = cluster.guest.disks[301, "scsi1"].path
+    with image.open("r+b") as file:
+        file.write(b"sentinel")
+    run(ABSENT)
+    wanted = {**DATA, "volume": volume}
+    predicted = run(wanted, check=True)
+    result = run(wanted)
+    assert shown(predicted) == shown(result)
+    assert result["disks"][0]["actions"] == ["attached"]
+    assert result["disks"][0]["volume"] == "local-lvm:vm-301-disk-1"
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+    assert not [key for key in cluster.config().current if key.startswith("unused")]
+    with cluster.guest.disks[301, "scsi1"].path.open("rb") as file:
+        assert file.read(8) == b"sentinel"
+    assert run(wanted)["changed"] is False
+
+
+def test_a_volume_is_grown_once_it_is_attached(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    run(ABSENT)
+    result = run({**DATA, "volume": "unused0", "size": "60G"})
+    assert result["disks"][0]["actions"] == ["attached", "resized"]
+    assert "size=60G" in cluster.config().current["scsi1"]
+
+
+def test_what_cannot_be_attached(run: Run) -> None:
+    run(DATA)
+    with pytest.raises(FailedError, match="disk other is to be unused3, which the machine does not have; it has: none"):
+        run({"serial": "other", "volume": "unused3"})
+    with pytest.raises(FailedError, match="slot scsi1 holds a disk with the serial airflow-data, wanted is other"):
+        run({"serial": "other", "volume": "local-lvm:vm-301-disk-1"})
+    with pytest.raises(
+        FailedError, match=r"has the volume local-lvm:vm-301-disk-1, declared is local-lvm:vm-301-disk-7.*detach that one first"
+    ):
+        run({**DATA, "volume": "local-lvm:vm-301-disk-7"})
+    with pytest.raises(FailedError, match="the volume local-lvm:vm-301-disk-9 is not on the storage nfs"):
+        run({"serial": "other", "storage": "nfs", "volume": "local-lvm:vm-301-disk-9"})
+
+
+def test_the_disk_that_the_machine_boots_from_stays(cluster: Cluster, run: Run) -> None:
+    cluster.edit(boot="order=scsi0;net0")
+    with pytest.raises(FailedError, match=r"disk scsi0 \(scsi0\) is one that the machine boots from"):
+        run({"slot": "scsi0", "state": "absent"})
+    assert "scsi0" in cluster.config().current
+
+
+def test_a_disk_on_sata_goes_at_the_next_restart(cluster: Cluster, run: Run) -> None:
+    cluster.edit(sata0="local-lvm:vm-301-disk-0,serial=airflow-data,size=20G", scsi0=None, boot=None)
+    result = run(ABSENT)
+    assert (result["removed"][0]["pending"], result["restart_required"]) == (True, True)
+    again = run(ABSENT)
+    assert (again["changed"], again["restart_required"]) == (False, True)
+    assert cluster.done("POST", "/nodes/pve/qemu/301/status/stop") == "OK"
+    assert cluster.done("POST", "/nodes/pve/qemu/301/status/start") == "OK"
+    assert cluster.config().current["unused0"] == "local-lvm:vm-301-disk-0"
+    last = run(ABSENT)
+    assert (last["changed"], last["restart_required"]) == (False, False)
+
+
+def test_a_disk_that_the_guest_holds_is_an_error_and_stays(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.guest.held.add("scsi1")
+    with pytest.raises(FailedError, match="error unplugging device 'scsi1'"):
+        run(ABSENT)
+    assert "vm-301-disk-1" in cluster.volumes()
+
+
+def test_a_lost_answer_does_not_detach_twice(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.faults.drops = 1
+    result = run(ABSENT)
+    assert [entry["actions"] for entry in result["removed"]] == [["detached"]]
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+
+
 # -- growing and configuring -------------------------------------------------------------------------------------------------------
 
 
