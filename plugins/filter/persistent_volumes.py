@@ -11,7 +11,7 @@ author: The homelab.data_platform contributors (@homelab)
 version_added: 0.1.0
 short_description: Namespaces, StorageClass, PersistentVolumes and claims for the disks of a node
 description:
-  - Derives from C(data_disks) what Kubernetes needs to know of their volumes, ready for M(kubernetes.core.k8s).
+  - Derives from C(data_disks) what Kubernetes needs to know of their volumes, ready for M(homelab.data_platform.static_volume).
   - Each volume becomes a local PersistentVolume on its node, reserved for one claim, and that claim. Nothing is returned for disks without
     volumes.
   - Refuses volumes that together want more than their disk has, and names that Kubernetes would refuse.

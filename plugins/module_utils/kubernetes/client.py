@@ -33,12 +33,17 @@ PLURALS = {
     "Deployment": "deployments",
     "Job": "jobs",
     "Namespace": "namespaces",
+    "PersistentVolume": "persistentvolumes",
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "Pod": "pods",
     "Secret": "secrets",
     "StatefulSet": "statefulsets",
+    "StorageClass": "storageclasses",
 }
 """Well-known kinds; any other one is looked up in the API's discovery."""
+
+CLUSTER_WIDE = ("CustomResourceDefinition", "Namespace", "PersistentVolume", "StorageClass")
+"""Those of them that live in no namespace."""
 
 TIMEOUT = 30
 
@@ -114,7 +119,7 @@ class Client:
 
     def _resource(self, api_version: str, kind: str) -> tuple[str, bool]:
         if kind in PLURALS:
-            return PLURALS[kind], kind not in ("Namespace", "CustomResourceDefinition")
+            return PLURALS[kind], kind not in CLUSTER_WIDE
         if (api_version, kind) not in self._plurals:
             found = self.get(f"/{'apis' if '/' in api_version else 'api'}/{api_version}") or {}
             for resource in found.get("resources", []):
