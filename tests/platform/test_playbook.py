@@ -30,7 +30,7 @@ SECRETS = {
 def shown() -> str:
     """All that Ansible can be made to tell of a run that only looks."""
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory/lab", "site.yml", "--check", "--diff", "-vvv"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
