@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -113,8 +114,9 @@ def kubectl(words: Sequence[str]) -> int:
 
 
 def run(words: Sequence[str]) -> int:
-    """A program in the LAN, as if this computer stood beside the bastion."""
-    return subprocess.run([*in_namespace(SWITCH), *words], cwd=CHECKOUT, check=False).returncode
+    """A program in the LAN, as if this computer stood beside the bastion; LAB_OUTSIDE tells it the network that it came from."""
+    environment = {**os.environ, "LAB_OUTSIDE": f"/proc/{os.getpid()}/ns/net"}
+    return subprocess.run([*in_namespace(SWITCH), *words], cwd=CHECKOUT, env=environment, check=False).returncode
 
 
 def _wait(program: service.Service) -> None:

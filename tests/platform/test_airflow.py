@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from lab.settings import WORKER_1
@@ -14,20 +13,12 @@ from tests.platform.reality import get, kubectl, wait_for
 DAG = "example_hello"
 
 
-def _health(address: str) -> Any:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
-            return json.load(answer)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return None
-
-
 def _airflow(*words: str) -> str:
     return kubectl("exec", "--namespace", "airflow", "deployment/airflow-scheduler", "--container", "scheduler", "--", "airflow", *words)
 
 
-def test_health_through_the_tunnel(tunnel: str) -> None:
-    health = wait_for("an answer of /health through the tunnel", lambda: _health(tunnel), 60)
+def test_health_through_the_tunnel(tunnel: Callable[[str], str]) -> None:
+    health = json.loads(wait_for("an answer of /health through the tunnel", lambda: tunnel("/health"), 60))
     assert health["metadatabase"]["status"] == "healthy"
     assert health["scheduler"]["status"] == "healthy"
 

@@ -19,8 +19,8 @@ all:
     kubernetes_nodes: {hosts: {worker: {ansible_host: 192.168.0.31}}}
 """
 SSH_CONFIG = """
-Host vm-bastion
-  HostName 198.51.100.1
+Host 203.0.113.*
+  ProxyCommand nc -x proxy.example %h %p
 Host *
   User nobody
   IdentityFile /keys/homelab
@@ -50,7 +50,7 @@ def inventory(tmp_path: Path) -> Path:
     folder = tmp_path / "my inventory"
     folder.mkdir()
     (folder / "hosts.yml").write_text(INVENTORY)
-    (folder / "ssh_config").write_text(SSH_CONFIG)
+    (folder / "ssh.cfg").write_text(SSH_CONFIG)
     return folder
 
 
@@ -61,11 +61,12 @@ def test_openssh_understands_what_is_written(inventory: Path) -> None:
     assert "changed=0" in play(inventory, "--diff")
 
     shown = subprocess.run(
-        ["ssh", "-G", "-F", inventory / "tunnel.ssh_config", "data-platform-tunnel"], capture_output=True, text=True, check=True
+        ["ssh", "-G", "-F", inventory / "tunnel.ssh_config", "203.0.113.10"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     for line in (
         "hostname 203.0.113.10",
         "port 22",
+        "proxycommand nc -x proxy.example %h %p",
         "user debian",
         "localforward [127.0.0.1]:8080 [192.168.0.31]:30998",
         "exitonforwardfailure yes",
