@@ -58,13 +58,11 @@ from posixpath import join, normpath
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.static_volumes import DISK_LABEL, UNITS
 
 Object = dict[str, Any]
 
 MANAGED = {"app.kubernetes.io/managed-by": "homelab.data_platform"}
-DISK_LABEL = "homelab.data-platform/disk"
-
-UNITS = {unit + suffix: base**power for power, unit in enumerate("KMGTP", 1) for suffix, base in (("i", 1024), ("", 1000))}
 
 
 def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_class: str = "static-local") -> list[Object]:
