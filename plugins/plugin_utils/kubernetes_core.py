@@ -23,8 +23,6 @@ OBJECT_AT = re.compile(r"<[^>]* object at 0x[^>]*>: |\"?HTTPSConnection\([^)]*\)
 class KubernetesCoreAction(ActionBase):
     """Runs the module of kubernetes.core that is called as this action is."""
 
-    _requires_connection = True
-
     def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         """Return the module's result. It repeats the arguments without the kubeconfig, whose keys -vvv and callbacks would show."""
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -77,7 +77,7 @@ def plan(wanted: Sequence[Object], current: Mapping[str, Object]) -> list[Step]:
 def undeclared(wanted: Sequence[Object], volumes: Sequence[Object], nodes: Sequence[str]) -> list[str]:
     """Names of our own PersistentVolumes on these nodes that nobody declares any more. They stay."""
     declared = {label(definition) for definition in wanted}
-    ours = [volume for volume in volumes if DISK_LABEL in (volume["metadata"].get("labels") or {})]
+    ours = [volume for volume in volumes if DISK_LABEL in _labels(volume)]
     return sorted(volume["metadata"]["name"] for volume in ours if label(volume) not in declared and set(hostnames(volume)) & set(nodes))
 
 

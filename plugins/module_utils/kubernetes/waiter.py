@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import ApiError, Client, KubernetesError, Object
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import (
+    CLUSTER_WIDE,
+    ApiError,
+    Client,
+    KubernetesError,
+    Object,
+)
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.readiness import (
     Problem,
     State,
@@ -74,7 +80,7 @@ def parse(options: Mapping[str, Any]) -> Resource:
     resource = Resource(options["kind"], options["name"], options["namespace"], api_version or "", options["condition"], options["bound"])
     if not api_version:
         raise KubernetesError(f"{resource}: the API version of this kind is not known here; set api_version.")
-    if options["kind"] in API_VERSIONS and options["kind"] not in ("CustomResourceDefinition", "Namespace") and not options["namespace"]:
+    if options["kind"] in API_VERSIONS and options["kind"] not in CLUSTER_WIDE and not options["namespace"]:
         raise KubernetesError(f"{resource}: this kind lives in a namespace; set namespace.")
     return resource
 

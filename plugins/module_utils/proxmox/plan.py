@@ -210,7 +210,7 @@ def _match(disk: Wanted, slots: Mapping[str, _Found]) -> str | None:
         return same[0]
     if disk.volume and (holders := [slot for slot, entry in slots.items() if entry.effective.volume == disk.volume]):
         return _holder(disk, holders[0], slots)
-    if disk.slot is None or (disk.volume and disk.slot not in slots):
+    if disk.slot is None or ((disk.volume or disk.absent) and disk.slot not in slots):
         return None
     if disk.slot not in slots:
         raise DeclarationError(
@@ -288,7 +288,7 @@ def _remove(disk: Wanted, slots: Mapping[str, _Found], config: Mapping[str, Any]
             result.going.append(DiskState(disk.label, Drive(unused, volume)))
             result.steps.append(Step("destroy", disk.label, unused, volume, volume.partition(":")[0]))
         return
-    slot = _match(disk, slots) if disk.slot is None or disk.slot in slots else None
+    slot = _match(disk, slots)
     if slot is None:
         return
     found = slots[slot]

@@ -243,6 +243,14 @@ def test_what_cannot_be_attached(run: Run) -> None:
         run({"serial": "other", "storage": "nfs", "volume": "local-lvm:vm-301-disk-9"})
 
 
+def test_a_disk_that_is_declared_absent_in_another_slot_is_no_silent_success(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    with pytest.raises(FailedError, match="disk airflow-data is at scsi1, declared is slot scsi5"):
+        run({**ABSENT, "slot": "scsi5"})
+    assert run({"slot": "scsi5", "state": "absent"})["changed"] is False
+    assert "scsi1" in cluster.config().current
+
+
 def test_the_disk_that_the_machine_boots_from_stays(cluster: Cluster, run: Run) -> None:
     cluster.edit(boot="order=scsi0;net0")
     with pytest.raises(FailedError, match=r"disk scsi0 \(scsi0\) is one that the machine boots from"):
