@@ -18,7 +18,7 @@ author: The homelab.data_platform contributors (@homelab)
 description:
   - Takes the declaration C(data_disks) of a host and keeps what M(homelab.data_platform.disk_filesystem) knows, so that other layers
     (virtual disk, volumes) can keep their part in the same place.
-  - Disks without C(mount) have no filesystem of ours, and disks with C(state=absent) none any more; both are passed over.
+  - Disks without C(mount) have no filesystem of ours and are passed over, unless they are to be absent.
   - A disk with C(uuid) is adopted and takes no defaults. It grows if its C(size) is written down.
 positional: defaults
 options:
@@ -46,7 +46,7 @@ _value:
   elements: dict
 """
 
-DISK_KEYS = ("name", "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "size", "volumes")
+DISK_KEYS = ("name", "state", "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "size", "volumes")
 VOLUME_KEYS = ("name", "path", "owner", "group", "mode")
 DEFAULT_KEYS = ("fstype", "options", "immutable", "grow")
 
@@ -61,7 +61,7 @@ def filesystem_disks(declared: Any, defaults: Mapping[str, Any] | None = None) -
     for disk in declared:
         if not isinstance(disk, Mapping) or not disk.get("name"):
             raise AnsibleFilterError(f"a declared disk is a mapping with a name, which is its serial, not {disk!r}")
-    return [_disk(disk, defaults or {}) for disk in declared if disk.get("mount") and disk.get("state", "present") != "absent"]
+    return [_disk(disk, defaults or {}) for disk in declared if disk.get("mount") or disk.get("state") == "absent"]
 
 
 def _disk(disk: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ short_description: Namespaces, StorageClass, PersistentVolumes and claims for th
 description:
   - Derives from C(data_disks) what Kubernetes needs to know of their volumes, ready for M(homelab.data_platform.static_volume).
   - Each volume becomes a local PersistentVolume on its node, reserved for one claim, and that claim. Nothing is returned for disks without
-    volumes.
+    volumes, nor for those that are to be absent.
   - Refuses volumes that together want more than their disk has, and names that Kubernetes would refuse.
 positional: node, storage_class
 options:
@@ -67,6 +67,7 @@ MANAGED = {"app.kubernetes.io/managed-by": "homelab.data_platform"}
 
 def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_class: str = "static-local") -> list[Object]:
     """Return the objects for the volumes of a node's disks."""
+    disks = [disk for disk in disks if disk.get("state") != "absent"]
     volumes = [(disk, volume) for disk in disks for volume in disk.get("volumes") or []]
     for disk in disks:
         _check_room(disk, node)

@@ -42,7 +42,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import OPTIONS
 
-KEYS = ("storage", "size", "bus", "slot", "format", *OPTIONS)
+KEYS = ("storage", "size", "bus", "slot", "format", "volume", "state", "destroy", *OPTIONS)
 
 
 def virtual_disks(declared: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ SERIAL = re.compile(r"[A-Za-z0-9_-]{1,20}")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 SLOT = re.compile(r"([a-z]+)([0-9]{1,3})")
+VOLUME = re.compile(r"unused[0-9]{1,3}|[A-Za-z][A-Za-z0-9_.-]*:[A-Za-z0-9_./-]+")
 MODE = re.compile(r"[0-7]{3,4}")
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -30,7 +31,8 @@ SYSTEM_DIRECTORIES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc"
 SHARED_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/srv", "/var", "/var/lib", "/var/log")
 
 DISK_KEYS = (
-    "name", "storage", "size", "bus", "slot", "format", "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "volumes",
+    "name", "state", "destroy", "storage", "size", "bus", "slot", "format", "volume",
+    "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "volumes",
     *OPTIONS,
 )  # fmt: skip
 VOLUME_KEYS = ("name", "path", "claim", "size", "owner", "group", "mode", "access_modes")
@@ -168,20 +170,32 @@ def check_disks(disks: Any) -> Iterator[Finding]:
     yield from _twice(((f"{place}.name", disk.get("name")) for place, disk in declared), "the name is the disk's serial")
     yield from _twice(((f"{place}.slot", disk.get("slot")) for place, disk in declared), "a slot holds one disk")
     yield from _twice(((f"{place}.uuid", disk.get("uuid")) for place, disk in declared), "the uuid belongs to one filesystem")
-    yield from _nested_mounts(declared)
+    yield from _nested_mounts([(place, disk) for place, disk in declared if not _is_absent(disk)])
 
 
 def _identity(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
-    name, uuid = disk.get("name", ABSENT), disk.get("uuid", ABSENT)
+    name, uuid, state, destroy = (disk.get(key, ABSENT) for key in ("name", "uuid", "state", "destroy"))
     if not _matches(SERIAL, name):
         yield f"{place}.name", name, "wanted 1 to 20 letters, digits, '-' or '_': the guest sees no longer serial"
     if uuid not in (ABSENT, None) and not _matches(UUID, uuid):
         yield f"{place}.uuid", uuid, "wanted the UUID of the filesystem, as blkid shows it"
+    if state not in (ABSENT, None, "present", "absent"):
+        yield f"{place}.state", state, "wanted present or absent"
+    if destroy not in (ABSENT, None):
+        if not _is_absent(disk):
+            yield f"{place}.destroy", destroy, "wanted on a disk with state: absent only"
+        elif destroy != name:
+            yield f"{place}.destroy", destroy, f"wanted the disk's own name, {name}, to lose all that is on it"
+
+
+def _is_absent(disk: Mapping[str, Any]) -> bool:
+    return disk.get("state") == "absent"
 
 
 def _virtual_disk(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
-    slot, bus, size, storage = (disk.get(key, ABSENT) for key in ("slot", "bus", "size", "storage"))
+    slot, bus, size, storage, volume = (disk.get(key, ABSENT) for key in ("slot", "bus", "size", "storage", "volume"))
     adopted = slot not in (ABSENT, None)
+    there = adopted or volume not in (ABSENT, None) or _is_absent(disk)
     known_bus = isinstance(bus, str) and bus in BUSES
     if bus is not ABSENT and not known_bus:
         yield f"{place}.bus", bus, f"wanted one of {', '.join(BUSES)}"
@@ -192,11 +206,13 @@ def _virtual_disk(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
         elif known_bus and match.group(1) != bus:
             yield f"{place}.slot", slot, f"wanted a slot of the declared bus {bus}"
     if size is ABSENT:
-        if not adopted:
+        if not there:
             yield f"{place}.size", size, "wanted a size such as 50G (50 GiB), or the slot of a disk that is there"
     elif parse_disk_size(size) is None:
         yield f"{place}.size", size, "wanted a size such as 50G: a number with K, M, G or T, binary as Proxmox counts"
-    if (storage is ABSENT and not adopted) or (storage is not ABSENT and not (isinstance(storage, str) and storage)):
+    if volume not in (ABSENT, None) and not _matches(VOLUME, volume):
+        yield f"{place}.volume", volume, "wanted a volume of Proxmox, such as local-lvm:vm-301-disk-1 or unused0"
+    if (storage is ABSENT and not there) or (storage is not ABSENT and not (isinstance(storage, str) and storage)):
         yield f"{place}.storage", storage, "wanted the name of a storage in Proxmox, such as local-lvm"
     for name, option in OPTIONS.items():
         value = disk.get(name)
@@ -206,6 +222,8 @@ def _virtual_disk(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _filesystem(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
     mount, fstype, options = (disk.get(key, ABSENT) for key in ("mount", "fstype", "options"))
+    if mount is ABSENT and _is_absent(disk):
+        return
     if fstype not in (ABSENT, None, *FSTYPES):
         yield f"{place}.fstype", fstype, f"wanted one of {', '.join(FSTYPES)}"
     if not isinstance(mount, str) or not mount.startswith("/") or {".", ".."} & set(mount.split("/")):
@@ -292,7 +310,8 @@ def _between_hosts(hosts: Sequence[Host], nodes: Sequence[Host]) -> Iterator[Pro
 
 def _claims(disks: Any) -> Iterator[tuple[str, str]]:
     for index, disk in enumerate(disks if isinstance(disks, list) else ()):
-        volumes = disk.get("volumes") if isinstance(disk, Mapping) else None
+        # The claims of a disk that goes may move to another one.
+        volumes = disk.get("volumes") if isinstance(disk, Mapping) and not _is_absent(disk) else None
         for number, volume in enumerate(volumes if isinstance(volumes, list) else ()):
             if isinstance(volume, Mapping) and isinstance(volume.get("claim"), str):
                 yield f"data_disks[{index}].volumes[{number}].claim", volume["claim"]

@@ -56,10 +56,17 @@ options:
       uuid:
         description: UUID of a filesystem that is already there, to adopt it. It may lie on a disk or on a partition.
         type: str
-      mount:
-        description: Mount point, an absolute path.
+      state:
+        description:
+          - V(absent) makes the host let go of the disk, before the layer below takes it away. It is unmounted and its line in fstab goes;
+            what is on it stays as it is, and so does the bare mount point.
+          - A disk that pods or other programs use is not unmounted. That is an error which names them.
         type: str
-        required: true
+        choices: [present, absent]
+        default: present
+      mount:
+        description: Mount point, an absolute path. Required unless the disk is absent; then it is the mount that is given up.
+        type: str
       fstype:
         description: Type of the filesystem. Default is V(ext4); for an adopted disk, what is there.
         type: str
@@ -155,6 +162,12 @@ EXAMPLES = r"""
           - {name: everything, path: .}
   become: true
 
+- name: Let go of a disk that is going to be detached
+  homelab.data_platform.disk_filesystem:
+    disks:
+      - {name: scratch, mount: /mnt/scratch, state: absent}
+  become: true
+
 - name: Destroy what is on a second-hand disk
   homelab.data_platform.disk_filesystem:
     disks:
@@ -196,7 +209,7 @@ disks:
       description: Size of the filesystem in bytes.
       type: int
     mount:
-      description: Mount point.
+      description: Mount point, null for an absent disk that names none.
       type: str
     mounted:
       description: Whether it is mounted there.
@@ -222,7 +235,8 @@ VOLUME = {
 DISK = {
     "name": {"type": "str", "required": True},
     "uuid": {"type": "str"},
-    "mount": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "mount": {"type": "str"},
     "fstype": {"type": "str", "choices": ["ext4", "xfs"]},
     "options": {"type": "list", "elements": "str"},
     "label": {"type": "str"},
@@ -232,7 +246,7 @@ DISK = {
     "volumes": {"type": "list", "elements": "dict", "default": [], "options": VOLUME},
 }
 ARGUMENTS = {
-    "disks": {"type": "list", "elements": "dict", "required": True, "options": DISK},
+    "disks": {"type": "list", "elements": "dict", "required": True, "options": DISK, "required_if": [("state", "present", ["mount"])]},
     "wipe": {"type": "list", "elements": "str", "default": []},
     "device_timeout": {"type": "int", "default": 60},
     "fstab": {"type": "path", "default": "/etc/fstab"},

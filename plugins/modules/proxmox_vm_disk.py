@@ -85,6 +85,8 @@ options:
         description:
           - A volume that is there already, such as V(local-lvm:vm-301-disk-1), or the V(unused0) that holds a detached one.
           - The machine gets it with all that is on it, under the declared O(disks[].serial). Nothing is created.
+          - No disk is created while the machine has a detached volume of the same size on the same storage, which may be that disk
+            with its data. Name that volume, to attach it, or with O(disks[].state=absent), to leave it detached.
           - The size of the volume is not known beforehand, so that check mode cannot foretell whether it will be grown.
         type: str
       state:

@@ -19,7 +19,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.clie
     RaceError,
 )
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import DeclarationError, bus_of, format_size
-from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import DiskState, Plan, Step, Wanted, plan
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import EXTENT, DiskState, Plan, Step, Wanted, plan
 
 _RETRIES = 5
 _DONE = {
@@ -147,6 +147,7 @@ class Converger:
             self.outcome.first = current
             self.outcome.warnings += current.warnings
             self._check_storages(current)
+            self._check_detached(current)
         return current
 
     def _check_storages(self, current: Plan) -> None:
@@ -170,6 +171,22 @@ class Converger:
                 raise ProxmoxError(self._full(row, need))
             if need > row.get("avail", need):
                 self.outcome.warnings.append(f"{self._full(row, need)}; it is left to the storage whether it promises more than it has")
+
+    def _check_detached(self, current: Plan) -> None:
+        """Make no empty disk where a detached volume may be the very one that is meant: a missing disk must not look like a new one."""
+        named = {disk.volume for disk in self.wanted}
+        detached = {value: key for key, value in self.outcome.config.items() if key.startswith("unused") and not {key, str(value)} & named}
+        for step in current.steps:
+            if step.action != "create" or not any(volume.startswith(f"{step.storage}:") for volume in detached):
+                continue
+            for row in self.client.get(f"nodes/{self.vm.node}/storage/{step.storage}/content", content="images", vmid=self.vm.vmid):
+                if row["volid"] in detached and abs(row["size"] - step.size) < EXTENT:
+                    raise ProxmoxError(
+                        f"{self.vm}: disk {step.label} is not there, but {detached[row['volid']]} ({row['volid']}) is a detached volume of "
+                        f"its size, {format_size(row['size'])}, and may be the disk with its data. "
+                        f"To attach it, declare the disk with volume: {row['volid']}. "
+                        "To have an empty disk all the same, declare the detached one too: state: absent with that volume"
+                    )
 
     def _full(self, row: dict[str, Any], need: int) -> str:
         free, total = (f"{row[key] / 1024**3:.1f}G" for key in ("avail", "total"))

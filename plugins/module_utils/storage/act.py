@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import MIB, Device, Devices, blkid
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import (
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.state import mount_at
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.steps import (
     DaemonReload,
     Format,
     Grow,
@@ -25,14 +26,15 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan
     Remount,
     SetDirectory,
     Step,
+    Unmount,
     Wipe,
     WriteFile,
 )
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.state import mount_at
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import (
     Paths,
     StorageError,
     make_immutable,
+    open_files,
     read_text,
     run,
     which,
@@ -75,6 +77,17 @@ def _subject(step: Step) -> str:
 def act(step: object, paths: Paths) -> None:
     """Do one step."""
     raise NotImplementedError(type(step).__name__)
+
+
+@act.register(Unmount)
+def _unmount(step: Unmount, paths: Paths) -> None:
+    try:
+        run(["umount", step.place])
+    except StorageError as error:
+        users = open_files(step.place, paths)
+        if not users:
+            raise
+        raise StorageError(f"it is used by {', '.join(users)}. Stop that, then run again.") from error
 
 
 @act.register(Wipe)

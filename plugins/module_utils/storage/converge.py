@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.act import carry_out, require_tools
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.current import Current, Files
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.disks import Disk
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import Current, Files, Step, WriteFile, plan
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import plan
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.state import read, wait_for_devices
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.steps import Step, WriteFile
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import Paths, StorageError
 
 # Stands in a prediction where the real run has the UUID of the filesystem that it makes.
 UNKNOWN_UUID = "(made-by-mkfs)"
 # The second plan makes the directories of a filesystem that had to be mounted to be looked at; the third must be empty.
-ROUNDS = 3
+# One more where a disk is let go of, whose place is looked at before another one takes it.
+ROUNDS = 4
 
 
 @dataclass
@@ -45,7 +48,7 @@ def predict(disks: Sequence[Disk], paths: Paths, kubelet_unit: str, outcome: Out
     outcome.steps = list(planned.steps)
     outcome.warnings += planned.notes
     for disk in disks:
-        if disk.adopted and not outcome.current.disks[disk.name].device:
+        if disk.adopted and not disk.absent and not outcome.current.disks[disk.name].device:
             outcome.warnings.append(
                 f"Disk {disk.name}: no filesystem with the UUID {disk.uuid} is there; outside check mode that is an error."
             )
@@ -62,7 +65,7 @@ def converge(disks: Sequence[Disk], paths: Paths, kubelet_unit: str, timeout: fl
         if not planned.steps:
             return
         require_tools(planned.steps)
-        for step in planned.steps:
+        for step in planned.next:
             carry_out(step, paths)
             outcome.steps.append(step)
     left = "; ".join(str(step) for step in planned.steps)
@@ -86,7 +89,7 @@ def results(disks: Sequence[Disk], outcome: Outcome) -> list[dict[str, Any]]:
                 "uuid": filesystem.uuid if filesystem else disk.uuid,
                 "fstype": filesystem.type if filesystem else disk.fstype,
                 "size": filesystem.size if filesystem else None,
-                "mount": disk.mount,
+                "mount": disk.mount or None,
                 "mounted": bool(state and device and state.place.mount and device.carries(state.place.mount)),
                 "actions": [str(step) for step in outcome.steps if step.disk == disk.name],
             }

@@ -48,6 +48,8 @@ class Disk:
     size: int | None = None
     volumes: tuple[Volume, ...] = ()
     wipe: bool = False
+    absent: bool = False
+    """Whether the host is to let go of it; then ``mount`` may be empty."""
 
     @property
     def adopted(self) -> bool:
@@ -74,6 +76,10 @@ def parse_disks(disks: Sequence[Mapping[str, Any]], wipe: Sequence[str]) -> list
 def _disk(declared: Mapping[str, Any], wipe: Sequence[str]) -> Disk:
     name = str(declared["name"])
     uuid = declared.get("uuid") or None
+    if declared.get("state") == "absent":
+        if name in wipe:
+            raise StorageError("wipe names a disk that is to be absent. Remove one of the two.")
+        return Disk(name, normal(declared["mount"]) if declared.get("mount") else "", uuid, absent=True)
     adopted = uuid is not None
     mount = normal(declared["mount"])
     if not declared["mount"].startswith("/") or mount == "/" or {".", ".."} & set(mount.split("/")):
@@ -135,7 +141,8 @@ def _clashes(disks: Sequence[Disk]) -> list[str]:
             if disk.uuid and other.uuid and disk.uuid.lower() == other.uuid.lower():
                 problems.append(f"the disks {other.name} and {disk.name} have the same uuid {disk.uuid}")
             inner, outer = sorted((f"{disk.mount}/", f"{other.mount}/"), key=len, reverse=True)
-            if inner.startswith(outer):
+            # A disk may take the place of one that goes.
+            if inner.startswith(outer) and not disk.absent and not other.absent:
                 problems.append(
                     f"the disks {other.name} and {disk.name} are mounted at {other.mount} and {disk.mount}; "
                     "mount points may neither be the same nor lie inside one another"

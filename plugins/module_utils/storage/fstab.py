@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -88,3 +89,9 @@ def put(text: str, entry: Entry) -> str:
             lines[-1] += "\n"
         lines.append(f"{entry}\n")
     return "".join(lines)
+
+
+def drop(text: str, entries: Iterable[Entry]) -> str:
+    """Return the text without the lines of these entries."""
+    gone = {entry.line for entry in entries}
+    return "".join(line for number, line in enumerate(text.splitlines(keepends=True)) if number not in gone)

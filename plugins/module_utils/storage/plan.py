@@ -9,13 +9,29 @@ import posixpath
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Union
+from dataclasses import dataclass, replace
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage import fstab
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import GROW_FROM, KUBELET_MOUNT, Device, Mount
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.current import Current, Directory, DiskState, Files
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import GROW_FROM, KUBELET_MOUNT, Device
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.disks import DEFAULT_MODE, Disk, Volume
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import StorageError, binary_size
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.release import release
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.steps import (
+    DaemonReload,
+    Format,
+    Grow,
+    MakeDirectory,
+    MakeImmutable,
+    MakeMountPoint,
+    MountDisk,
+    Remount,
+    SetDirectory,
+    Step,
+    Unmount,
+    Wipe,
+    WriteFile,
+)
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import StorageError
 
 # What kubelet's fsGroup adds to the top directory of a volume: rwx for user and group, and setgid; the group becomes the fsGroup.
 FS_GROUP_BITS = 0o2770
@@ -26,213 +42,31 @@ ORDER_HEADER = "# kubelet starts once the data disks are mounted, or have failed
 
 
 @dataclass(frozen=True)
-class Directory:
-    """A directory that is there; ``empty`` does not count lost+found."""
-
-    owner: int
-    group: int
-    mode: int
-    empty: bool
-
-
-@dataclass(frozen=True)
-class Place:
-    """A mount point: what is there, what is mounted on it, and, where nothing is, what lies in it."""
-
-    kind: str = "absent"  # absent, directory, link or other
-    mount: Mount | None = None
-    entries: tuple[str, ...] = ()
-    immutable: bool | None = False  # None: the filesystem below does not know the flag
-
-
-@dataclass(frozen=True)
-class DiskState:
-    """One disk and its place. ``device`` is None only in a prediction: the layer below has not made it yet."""
-
-    device: Device | None = None
-    place: Place = Place()
-    # Directories of the volumes on the mounted disk by path; a text says what is wrong with what is there instead.
-    directories: Mapping[str, Directory | str] = field(default_factory=dict)
-    free: int = 1
-
-
-@dataclass(frozen=True)
-class Current:
-    """Everything that decides the plan."""
-
-    disks: Mapping[str, DiskState]
-    fstab: str = ""
-    # Device numbers of those lines of fstab that name a device by its path.
-    paths: Mapping[str, str] = field(default_factory=dict)
-    order: str = ""
-    systemd: bool = True
-    reload_due: bool = False
-
-
-@dataclass(frozen=True)
-class Files:
-    """Files that the plan writes, and the unit that is ordered after the mounts (empty: none)."""
-
-    fstab: str = "/etc/fstab"
-    order: str = "/etc/systemd/system/kubelet.service.d/10-data-platform-mounts.conf"
-    kubelet_unit: str = "kubelet.service"
-
-
-@dataclass(frozen=True)
-class Wipe:
-    """Destroy what is on a device that the inventory names for it."""
-
-    disk: str
-    device: str
-    contents: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"wipe {self.device}: {', '.join(self.contents)}"
-
-
-@dataclass(frozen=True)
-class Format:
-    """Make a filesystem on a blank device."""
-
-    disk: str
-    device: str
-    fstype: str
-    label: str
-    uuid: str
-
-    def __str__(self) -> str:
-        return f"make {self.fstype} on {self.device} (label {self.label})"
-
-
-@dataclass(frozen=True)
-class MakeMountPoint:
-    """Make the bare directory to mount on."""
-
-    disk: str
-    place: str
-
-    def __str__(self) -> str:
-        return f"create mount point {self.place}"
-
-
-@dataclass(frozen=True)
-class MakeImmutable:
-    """Let nothing be written below a disk that is not mounted."""
-
-    disk: str
-    place: str
-
-    def __str__(self) -> str:
-        return f"make the bare mount point {self.place} immutable"
-
-
-@dataclass(frozen=True)
-class WriteFile:
-    """Replace a file."""
-
-    disk: str
-    path: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"write {self.path}"
-
-
-@dataclass(frozen=True)
-class DaemonReload:
-    """Let systemd read fstab and its drop-ins."""
-
-    disk: str = ""
-
-    def __str__(self) -> str:
-        return "systemctl daemon-reload"
-
-
-@dataclass(frozen=True)
-class MountDisk:
-    """Mount by the line in fstab."""
-
-    disk: str
-    place: str
-    uuid: str
-
-    def __str__(self) -> str:
-        return f"mount {self.place}"
-
-
-@dataclass(frozen=True)
-class Remount:
-    """Apply options that were added to a mount."""
-
-    disk: str
-    place: str
-    options: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"remount {self.place} with {','.join(self.options)}"
-
-
-@dataclass(frozen=True)
-class Grow:
-    """Grow a filesystem to the size of its device."""
-
-    disk: str
-    device: str
-    place: str
-    fstype: str
-    size: int
-    to: int
-
-    def __str__(self) -> str:
-        return f"grow {self.fstype} on {self.device} from {binary_size(self.size)} to {binary_size(self.to)}"
-
-
-@dataclass(frozen=True)
-class MakeDirectory:
-    """Make the directory of a volume."""
-
-    disk: str
-    place: str
-    path: str
-    owner: int
-    group: int
-    mode: int
-
-    def __str__(self) -> str:
-        return f"create {self.place}/{self.path} ({self.owner}:{self.group}, mode {self.mode:04o})"
-
-
-@dataclass(frozen=True)
-class SetDirectory(MakeDirectory):
-    """Correct the owner, group and mode of a directory that is still empty."""
-
-    def __str__(self) -> str:
-        return f"set {posixpath.normpath(f'{self.place}/{self.path}')} to {self.owner}:{self.group}, mode {self.mode:04o}"
-
-
-Step = Union[Wipe, Format, MakeMountPoint, MakeImmutable, WriteFile, DaemonReload, MountDisk, Remount, Grow, MakeDirectory]
-
-
-@dataclass(frozen=True)
 class Plan:
     """The steps in their order, and what a reader should know although nothing is done about it."""
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def next(self) -> tuple[Step, ...]:
+        """The steps up to the next look at the host: what lay under a mount shows only when it is gone."""
+        return tuple(step for step in self.steps if isinstance(step, Unmount)) or self.steps
 
-def plan(current: Current, disks: Sequence[Disk], new_uuids: Mapping[str, str], files: Files = Files()) -> Plan:
+
+def plan(current: Current, disks: Sequence[Disk], new_uuids: Mapping[str, str], files: Files) -> Plan:
     """Plan for all disks of a host, or refuse with every problem of every disk, so that nothing is half begun.
 
     ``new_uuids`` holds, by disk, the UUID that a filesystem gets if the plan makes one.
     """
-    prepare: list[Step] = []
+    before = current
+    present = [disk for disk in disks if not disk.absent]
+    released, current, problems = release(current, [disk for disk in disks if disk.absent], {disk.mount for disk in present})
+    prepare: list[Step] = list(released)
     finish: list[Step] = []
     notes: list[str] = []
-    problems: list[str] = []
     text = current.fstab
-    for disk in disks:
+    for disk in present:
         part = _Part(disk, current.disks[disk.name], current, new_uuids[disk.name])
         try:
             part.check()
@@ -245,9 +79,9 @@ def plan(current: Current, disks: Sequence[Disk], new_uuids: Mapping[str, str], 
     if problems:
         raise StorageError("\n".join(problems))
     writes: list[Step] = []
-    if text != current.fstab:
-        writes.append(WriteFile("", files.fstab, current.fstab, text))
-    order = ordered_after(current.order, text, disks)
+    if text != before.fstab:
+        writes.append(WriteFile("", files.fstab, before.fstab, text))
+    order = ordered_after(current.order, text, present)
     if current.systemd and files.kubelet_unit and order != current.order:
         writes.append(WriteFile("", files.order, current.order, order))
     if current.systemd and (writes or current.reload_due):
@@ -268,7 +102,7 @@ def ordered_after(before: str, text: str, disks: Sequence[Disk]) -> str:
     known = {mount_unit(entry.place) for entry in fstab.entries(text)}
     kept = {line[len("After=") :].strip() for line in before.splitlines() if line.startswith("After=")} & known
     units = sorted(kept | {mount_unit(disk.mount) for disk in disks})
-    return ORDER_HEADER + "".join(f"After={unit}\n" for unit in units) if units else before
+    return ORDER_HEADER + "".join(f"After={unit}\n" for unit in units) if units or before else ""
 
 
 class _Part:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Callable
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage import fstab
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.current import Current, Directory, DiskState, Files, Place
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import Device, Devices, Mount, device_number
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.disks import Disk, Volume
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import Current, Directory, DiskState, Files, Place
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import (
     Paths,
     StorageError,
@@ -51,7 +51,7 @@ def wait_for_devices(
     while True:
         devices = Devices(paths)
         found = {disk.name: find(devices, disk) for disk in disks}
-        missing = [disk for disk in disks if not found[disk.name]]
+        missing = [disk for disk in disks if not disk.absent and not found[disk.name]]
         small = [warning for disk in disks for warning in _too_small(disk, found[disk.name])]
         waited = clock() - started
         if not missing and (not small or waited >= min(timeout, RESIZE_TIMEOUT)):
@@ -124,9 +124,9 @@ def _newer(files: Sequence[str], mark: str) -> bool:
 
 def _state(disk: Disk, devices: Devices, predict: bool) -> DiskState:
     device = find(devices, disk)
-    place = read_place(disk.mount, devices.mounts)
-    if not device:
-        return DiskState(None, place)
+    place = read_place(disk.mount, devices.mounts) if disk.mount else Place()
+    if not device or disk.absent:
+        return DiskState(device, place)
     directories: dict[str, Directory | str] = {}
     free = 1
     if place.mount and device.carries(place.mount):

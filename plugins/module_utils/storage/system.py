@@ -100,6 +100,31 @@ def write_text(path: str, text: str, mode: int = 0o644) -> None:
         raise
 
 
+def open_files(place: str, paths: Paths) -> list[str]:
+    """The processes that work in a mounted directory or have a file of it open: ``name (pid)``."""
+    users = []
+    for process in sorted(Path(paths.proc).glob("[0-9]*"), key=lambda path: int(path.name)):
+        links = [process / "cwd", process / "root", *_entries(process / "fd")]
+        if any(_below(link, place) for link in links):
+            users.append(f"{read_text(f'{process}/comm').strip()} ({process.name})")
+    return users
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _below(link: Path, place: str) -> bool:
+    try:
+        target = str(link.readlink())
+    except OSError:
+        return False
+    return target == place or target.startswith(f"{place}/")
+
+
 def is_immutable(directory: str) -> bool | None:
     """Whether a directory is immutable; None where its filesystem does not know the flag."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

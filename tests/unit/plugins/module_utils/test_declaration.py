@@ -89,6 +89,10 @@ def with_volume(**changes: Any) -> dict[str, Any]:
         with_volume(owner="postgres", group=None, mode="2770"),
         with_volume(size="50Gi"),
         with_volume(path="data/postgresql"),
+        with_disk(volume="local-lvm:vm-301-disk-1", storage=None, size=None),
+        with_disk(state="absent", destroy="airflow-data"),
+        {"proxmox_vmid": 301, "data_disks": [{"name": "airflow-data", "state": "absent"}]},
+        {"proxmox_vmid": 301, "data_disks": [{**DISK, "name": "old", "state": "absent"}, DISK]},  # one takes the other's place
     ],
 )
 def test_what_is_accepted(node: dict[str, Any]) -> None:
@@ -98,6 +102,10 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("node", "place", "words"),
     [
+        (with_disk(state="gone"), "data_disks[0].state is 'gone'", "wanted present or absent"),
+        (with_disk(destroy="airflow-data"), "data_disks[0].destroy is 'airflow-data'", "with state: absent only"),
+        (with_disk(state="absent", destroy=True), "data_disks[0].destroy is True", "the disk's own name, airflow-data"),
+        (with_disk(volume="disk-1"), "data_disks[0].volume is 'disk-1'", "wanted a volume of Proxmox"),
         ({"data_disks": {}}, "data_disks is {}", "wanted a list of disks"),
         ({"data_disks": ["x"], "proxmox_vmid": 301}, "data_disks[0] is 'x'", "wanted a disk"),
         ({"data_disks": [DISK]}, "proxmox_vmid is not set", "number of the virtual machine"),
@@ -106,7 +114,7 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
         ({"proxmox_vmid": True}, "proxmox_vmid is True", "100 or greater"),
         ({"kubernetes_node_name": "K8s_1"}, "kubernetes_node_name is 'K8s_1'", "small letters"),
         (with_disk(mont="/mnt/a"), "data_disks[0].mont is '/mnt/a'", "did you mean mount?"),
-        (with_disk(zzzz=1), "data_disks[0].zzzz is 1", "there are name, storage"),
+        (with_disk(zzzz=1), "data_disks[0].zzzz is 1", "there are name, state"),
         (with_disk(name="x" * 21), f"data_disks[0].name is '{'x' * 21}'", "1 to 20"),
         (with_disk(name="air flow"), "data_disks[0].name is 'air flow'", "1 to 20"),
         (with_disk(name=None), "data_disks[0].name is not set", "1 to 20"),

@@ -136,9 +136,28 @@ def test_warnings_of_a_task_are_warnings_and_no_failure(cluster: Cluster, run: R
 def test_detached_volumes_are_pointed_out_before_an_empty_one_takes_their_place(cluster: Cluster, run: Run) -> None:
     run(DATA)
     assert cluster.call("PUT", "/nodes/pve/qemu/301/unlink", idlist="scsi1").status_code == 200
-    result = run(DATA)
+    result = run({**DATA, "size": "60G"})
     assert "unused0 (local-lvm:vm-301-disk-1)" in result["said"]
     assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1", "vm-301-disk-2"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_no_empty_disk_is_made_where_a_detached_one_may_be_meant(cluster: Cluster, run: Run, check: bool) -> None:
+    run(DATA)
+    assert cluster.call("PUT", "/nodes/pve/qemu/301/unlink", idlist="scsi1").status_code == 200
+    with pytest.raises(FailedError, match=r"unused0 \(local-lvm:vm-301-disk-1\) is a detached volume of its size, 50G"):
+        run(DATA, check=check)
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+    known = {"serial": "old", "state": "absent", "volume": "local-lvm:vm-301-disk-1"}
+    assert run(DATA, known)["disks"][0]["volume"] == "local-lvm:vm-301-disk-2"
+    assert cluster.config().current["unused0"] == "local-lvm:vm-301-disk-1"
+
+
+def test_a_missing_disk_is_given_its_detached_volume_back(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    assert cluster.call("PUT", "/nodes/pve/qemu/301/unlink", idlist="scsi1").status_code == 200
+    assert run({**DATA, "volume": "local-lvm:vm-301-disk-1"})["disks"][0]["actions"] == ["attached"]
+    assert run(DATA)["changed"] is False
 
 
 # -- taking away and giving back ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import sys
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage import act, converge
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.disks import parse_disks
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import Step
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.steps import Step
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import Paths
 from ansible_collections.homelab.data_platform.plugins.modules import block_device_info, disk_filesystem
 
@@ -167,6 +168,17 @@ class Host:
     def run(self, *disks: dict[str, Any], check: bool = False, **options: Any) -> dict[str, Any]:
         params: dict[str, Any] = {"disks": list(disks), "fstab": FSTAB, "device_timeout": 0, **options}
         return self.module(disk_filesystem.main, check, params)
+
+    @contextmanager
+    def working_in(self, directory: str) -> Iterator[int]:
+        """A process whose working directory that is; gives its number."""
+        with subprocess.Popen(
+            self._enter("sh", "-c", f"cd {directory} && echo ready && exec cat"), stdin=-1, stdout=-1, text=True
+        ) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            yield process.pid
+            process.kill()
 
     def probe(self, **what: list[str]) -> dict[str, Any]:
         return self.module(block_device_info.main, False, dict(what))

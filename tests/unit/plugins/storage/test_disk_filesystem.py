@@ -537,6 +537,95 @@ def test_adoption_of_what_is_not_there(host: Host) -> None:
         host.run(disk(uuid=uuid))
 
 
+# --- disks that are to be absent ------------------------------------------------------------------------------------------
+
+
+def gone(name: str = "airflow-data", **keys: Any) -> dict[str, Any]:
+    return disk(name, state="absent", **keys)
+
+
+def test_a_disk_is_let_go_of_with_all_that_is_on_it(host: Host) -> None:
+    device = host.attach("airflow-data")
+    host.attach("spark-data")
+    host.run(disk(), disk("spark-data"))
+    kept = host.fstab.splitlines()[1]
+    before = host.blkid(device)
+    predicted = host.run(gone(), disk("spark-data"), check=True)
+    assert host.mounted(PLACE)["source"] == device.path
+    result = host.run(gone(), disk("spark-data"))
+    assert result["actions"] == predicted["actions"] == [f"unmount {PLACE}", f"write {FSTAB}"]
+    assert host.sh(f"findmnt {PLACE} || echo none") == "none"
+    assert (host.fstab, host.blkid(device)) == (kept, before)
+    assert "i" in host.sh(f"lsattr -d {PLACE}").split()[0]
+    assert host.run(gone(), disk("spark-data"))["changed"] is False
+    host.unplug(device)
+    assert host.run(gone(), disk("spark-data"))["changed"] is False
+
+
+def test_a_disk_that_pods_use_is_not_let_go_of(host: Host) -> None:
+    host.attach("airflow-data")
+    host.run(disk(volumes=[POSTGRESQL]))
+    pod = "/run/kubelet/pods/0c3f/volumes/kubernetes.io~local-volume/postgresql"
+    host.sh(f"mkdir -p {pod}; mount --bind {PLACE}/postgresql {pod}")
+    message = refused(host, gone())
+    assert "but pods use" in message
+    assert pod in message
+
+
+def test_a_disk_that_is_mounted_elsewhere_is_not_let_go_of(host: Host) -> None:
+    device = host.attach("airflow-data")
+    host.sh(f"mkfs.ext4 -q {device.path}; mkdir /mnt/old; mount {device.path} /mnt/old")
+    message = refused(host, gone())
+    assert "is mounted at /mnt/old. Declare the mount that is to be given up" in message
+    assert host.run(gone(mount="/mnt/old"))["actions"] == ["unmount /mnt/old"]
+
+
+def test_what_keeps_a_disk_busy_is_named(host: Host) -> None:
+    host.attach("airflow-data")
+    host.run(disk())
+    with host.working_in(PLACE) as process, pytest.raises(ModuleFailedError, match=rf"it is used by cat \({process}\). Stop that"):
+        host.run(gone())
+    assert PLACE in host.fstab
+    assert host.run(gone())["changed"] is True
+
+
+def test_the_line_of_a_disk_that_is_gone_already_goes_too(host: Host) -> None:
+    device = host.attach("airflow-data")
+    host.run(disk())
+    unmounted(host)
+    host.unplug(device)
+    assert host.run(gone())["actions"] == [f"write {FSTAB}"]
+    assert host.fstab == ""
+
+
+@pytest.mark.parametrize("check_first", [True, False])
+def test_a_disk_takes_the_place_of_one_that_goes(host: Host, check_first: bool) -> None:
+    old = host.attach("airflow-data")
+    host.run(disk(volumes=[POSTGRESQL]))
+    new = host.attach("airflow-data-2")
+    declared = disk("airflow-data-2", mount=PLACE, volumes=[POSTGRESQL])
+    predicted = host.run(gone(), declared, check=True)["actions"] if check_first else None
+    result = host.run(gone(), declared)
+    assert predicted in (None, result["actions"])
+    assert host.mounted(PLACE)["source"] == new.path
+    assert host.fstab.split() == [f"UUID={host.blkid(new)['UUID']}", PLACE, "ext4", "nofail,noatime", "0", "2"]
+    assert host.run(gone(), declared)["changed"] is False
+    host.unplug(old)
+    assert host.run(gone(), declared)["changed"] is False
+
+
+def test_files_under_the_mount_of_a_disk_that_goes_are_not_hidden_again(host: Host) -> None:
+    host.attach("airflow-data")
+    host.attach("airflow-data-2")
+    host.sh(f"mkdir {PLACE}; touch {PLACE}/hidden; mkdir /mnt/aside")
+    host.sh(f"mv {PLACE}/hidden /mnt/aside/")
+    host.run(disk(immutable=False))
+    host.sh(f"umount {PLACE}; mv /mnt/aside/hidden {PLACE}/; mount --fstab {FSTAB} {PLACE}")
+    with pytest.raises(ModuleFailedError, match="there are files in the bare directory: hidden"):
+        host.run(gone(), disk("airflow-data-2", mount=PLACE))
+    assert host.sh(f"ls {PLACE}") == "hidden"
+
+
 # --- killed runs --------------------------------------------------------------------------------------------------------
 
 

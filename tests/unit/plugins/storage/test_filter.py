@@ -55,8 +55,13 @@ def test_an_adopted_disk_takes_no_defaults() -> None:
 
 def test_disks_without_a_filesystem_are_passed_over() -> None:
     raw = {key: value for key, value in DECLARED.items() if key != "mount"}
-    assert filesystem_disks([raw, {**DECLARED, "state": "absent"}]) == []
+    assert filesystem_disks([raw]) == []
     assert filesystem_disks([]) == []
+
+
+def test_disks_that_are_to_be_absent_are_let_go_of() -> None:
+    (gone,) = filesystem_disks([{"name": "airflow-data", "state": "absent"}], DEFAULTS)
+    assert (gone["name"], gone["state"]) == ("airflow-data", "absent")
 
 
 @pytest.mark.parametrize(

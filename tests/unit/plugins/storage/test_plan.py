@@ -9,22 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.current import Current, Directory, DiskState, Files, Place
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import GROW_FROM, MIB, Device, Filesystem, Mount
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.disks import Disk, parse_disks, parse_mode, parse_size
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import (
-    Current,
-    DaemonReload,
-    Directory,
-    DiskState,
-    Files,
-    Grow,
-    Place,
-    Plan,
-    WriteFile,
-    mount_unit,
-    ordered_after,
-    plan,
-)
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.plan import Plan, mount_unit, ordered_after, plan
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.steps import DaemonReload, Grow, WriteFile
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import StorageError
 
 UUID = "6f1c2a0e-6d3b-4a53-9c1e-6b3f0f6f9a55"
