@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import base64
-import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from lab import control_plane
-from lab.settings import STATE
+from lab.settings import CHECKOUT, INVENTORY, STATE
 from tests.platform.reality import secret
-
-CHECKOUT = Path(__file__).parents[2]
+from tests.playbook import Site, changed
 
 SECRETS = {
     ("airflow", "postgresql"): ["password"],
@@ -27,21 +23,17 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def shown() -> str:
-    """All that Ansible can be made to tell of a run that only looks."""
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory/lab", "site.yml", "--check", "--diff", "-vvv"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def looked() -> subprocess.CompletedProcess[str]:
+    """A run that only looks, and tells all that Ansible can be made to tell."""
+    return Site(INVENTORY).play("site.yml", "--check", "--diff", "-vvv")
 
 
-def test_check_mode_finds_nothing_to_change(shown: str) -> None:
-    changed = dict(re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", shown, re.MULTILINE))
-    assert changed == {"vm-bastion": "0", "k8s-worker-01": "0", "k8s-worker-02": "0"}
+def test_check_mode_finds_nothing_to_change(looked: subprocess.CompletedProcess[str]) -> None:
+    assert changed(looked) == {"vm-bastion": 0, "k8s-worker-01": 0, "k8s-worker-02": 0}
 
 
-def test_no_key_is_shown(shown: str) -> None:
+def test_no_key_is_shown(looked: subprocess.CompletedProcess[str]) -> None:
+    shown = looked.stdout + looked.stderr
     user = yaml.safe_load(control_plane.KUBECONFIG.read_text())["users"][0]["user"]
     keys = {f"{namespace}/{name} {key}": secret(namespace, name)[key] for (namespace, name), names in SECRETS.items() for key in names}
     keys["the kubeconfig"] = user["client-key-data"]

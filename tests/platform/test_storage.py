@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from lab.settings import STATE, WORKER_1
-from tests.platform.reality import get, on
+from tests.platform.reality import get, kubectl, on, wait_for
 
 DISK, MOUNT = "airflow-data", "/mnt/airflow-data"
 
@@ -45,6 +45,31 @@ def test_the_database_lies_on_the_disk() -> None:
     version = on(WORKER_1, f"find {MOUNT}/postgresql -maxdepth 2 -name PG_VERSION")
     assert version.strip().startswith(f"{MOUNT}/postgresql/")
     assert on(WORKER_1, f"stat --format=%u:%a {MOUNT}/postgresql").strip() == "999:700"
+
+
+def test_nothing_but_airflow_lands_on_the_orchestration_node() -> None:
+    pods = [pod for pod in get("pods", "--all-namespaces")["items"] if pod["spec"].get("nodeName") == WORKER_1.name]
+    assert {pod["metadata"]["namespace"] for pod in pods} == {"airflow"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "stranger", "namespace": "default"},
+        "spec": {
+            "nodeSelector": {"workload": "orchestration"},
+            "containers": [{"name": "pause", "image": "registry.k8s.io/pause:3.10"}],
+            "terminationGracePeriodSeconds": 0,
+        },
+    }
+    kubectl("create", "--filename=-", stdin=json.dumps(pod))
+    try:
+
+        def verdict() -> str:
+            conditions = get("pod", "--namespace", "default", "stranger")["status"].get("conditions", [])
+            return "".join(entry.get("message", "") for entry in conditions if entry["type"] == "PodScheduled")
+
+        assert "untolerated taint {dedicated: orchestration}" in wait_for("the scheduler's verdict", verdict, 30)
+    finally:
+        kubectl("delete", "--namespace=default", "pod", "stranger")
 
 
 def test_orchestration_node_is_set_aside() -> None:

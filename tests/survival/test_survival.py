@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from lab.settings import CHECKOUT, INVENTORY, WORKER_1, WORKER_2
+from lab import proxmox_host
+from lab.node import machine, ready
+from lab.settings import WORKER_1, WORKER_2
 from tests.platform.reality import get, kubectl, on, wait_for
+from tests.playbook import Site, changed
+from tests.proxmox import VirtualMachine
 
-SENTINEL = "/mnt/airflow-data/sentinel"
+MOUNT = "/mnt/airflow-data"
+SENTINEL = f"{MOUNT}/sentinel"
 SCRATCH = "/mnt/scratch"
-
-Play = Callable[..., subprocess.CompletedProcess[str]]
+POD = ("pod", "--namespace", "airflow", "postgresql-0")
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Play:
-    """Run a playbook on the lab, with one more disk for k8s-worker-02 in the inventory."""
-    inventory = tmp_path / "inventory"
-    shutil.copytree(INVENTORY, inventory)
-    host_vars = inventory / "host_vars" / f"{WORKER_2.name}.yml"
-    variables = yaml.safe_load(host_vars.read_text())
+def site(tmp_path: Path) -> Site:
+    """The lab, with one more disk for k8s-worker-02."""
+    site = Site.copy(tmp_path)
     volume = {"name": "cache", "claim": "default/cache", "size": "512Mi", "owner": 1000}
     disk = {"name": "scratch", "storage": "local-lvm", "size": "1G", "mount": SCRATCH, "fstype": "ext4", "volumes": [volume]}
-    host_vars.write_text(yaml.safe_dump({**variables, "data_disks": [disk]}))
-
-    def run(playbook: str, *options: str, kill_at: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
-        if kill_at:
-            plugins = {"ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent), "ANSIBLE_CALLBACKS_ENABLED": "kill_at"}
-            environment.update(plugins, KILL_AT=str(kill_at))
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), playbook, *options]
-        return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False, start_new_session=True)
-
-    return run
+    site.declare(WORKER_2, data_disks=[disk])
+    return site
 
 
 @pytest.fixture(autouse=True)
@@ -72,33 +58,28 @@ def row() -> str:
     return sql("select word from sentinel").strip() if status.get("readyReplicas") else ""
 
 
-def changed(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """The number of changes on each host, of a run that ended well."""
-    assert result.returncode == 0, result.stdout + result.stderr
-    return dict(re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", result.stdout, re.MULTILINE))
-
-
-def test_a_run_that_is_killed_before_any_task_is_finished_by_the_next(play: Play, data: Callable[[], None]) -> None:
+def test_a_run_that_is_killed_before_any_task_is_finished_by_the_next(site: Site, data: Callable[[], None]) -> None:
     killed = 0
     for number in range(1, 100):
-        result = play("playbooks/storage.yml", kill_at=number)
+        plugins = {"ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent), "ANSIBLE_CALLBACKS_ENABLED": "kill_at"}
+        result = site.play("playbooks/storage.yml", **plugins, KILL_AT=str(number))
         if result.returncode != -signal.SIGKILL:
             break
         killed += 1
         data()
     assert killed >= 8, result.stdout + result.stderr
-    assert changed(play("playbooks/storage.yml")) == {WORKER_1.name: "0", WORKER_2.name: "0"}
+    assert changed(site.play("playbooks/storage.yml")) == {WORKER_1.name: 0, WORKER_2.name: 0}
     assert "ext4" in on(WORKER_2, f"findmnt --noheadings --output FSTYPE {SCRATCH}")
     assert get("pv", "scratch-cache")["spec"]["claimRef"]["name"] == "cache"
     data()
 
 
-def test_a_claim_that_was_deleted_gets_its_volume_back(play: Play, data: Callable[[], None]) -> None:
+def test_a_claim_that_was_deleted_gets_its_volume_back(site: Site, data: Callable[[], None]) -> None:
     kubectl("scale", "--namespace", "airflow", "statefulset", "postgresql", "--replicas=0")
     kubectl("delete", "--namespace", "airflow", "pvc", "postgresql", "--wait", "--timeout=120s")
     wait_for("the release of the volume", lambda: get("pv", "airflow-data-postgresql")["status"]["phase"] == "Released", 60)
-    assert changed(play("playbooks/storage.yml"))[WORKER_1.name] == "1"
-    changed(play("playbooks/postgresql.yml"))
+    assert changed(site.play("playbooks/storage.yml"))[WORKER_1.name] == 1
+    changed(site.play("playbooks/postgresql.yml"))
     data()
 
 
@@ -106,3 +87,53 @@ def test_a_drained_node_gives_the_database_back(data: Callable[[], None]) -> Non
     kubectl("drain", WORKER_1.name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
     kubectl("uncordon", WORKER_1.name)
     data()
+
+
+def test_a_node_that_is_rebooted_gives_the_database_back(data: Callable[[], None]) -> None:
+    power_off()
+    power_on()
+    data()
+
+
+def test_a_node_without_its_disk_starts_and_the_database_waits_for_it(site: Site, data: Callable[[], None]) -> None:
+    power_off()
+    virtual = VirtualMachine(WORKER_1)
+    slot = virtual.slot("airflow-data")
+    volume = virtual.volume(slot)
+    virtual.detach(slot)
+    power_on()
+    wait_for("kubelet's word on the missing directory", lambda: "does not exist" in events(), 120)
+    assert get(*POD)["status"]["phase"] == "Pending"
+    assert on(WORKER_1, f"ls -A {MOUNT}") == ""
+    assert "Operation not permitted" in on(WORKER_1, f"sh -c 'touch {MOUNT}/file 2>&1; true'")
+
+    refused = site.play("playbooks/storage.yml")
+    assert refused.returncode != 0
+    assert f"({volume}) is a detached volume of its size, 8G" in refused.stdout
+    assert virtual.volumes() == [volume]
+
+    disk = {**site.variables(WORKER_1)["data_disks"][0], "volume": volume}
+    site.declare(WORKER_1, data_disks=[disk])
+    assert changed(site.play("playbooks/storage.yml"))[WORKER_1.name] > 0
+    data()
+    assert changed(site.play("playbooks/storage.yml"))[WORKER_1.name] == 0
+
+
+def events() -> str:
+    """What kubelet says of the database's pod."""
+    return kubectl(
+        "get", "events", "--namespace", "airflow", "--field-selector=involvedObject.name=postgresql-0", "--output=jsonpath={..message}"
+    )
+
+
+def power_off() -> None:
+    """Power the database's node off."""
+    machine(WORKER_1).stop()
+
+
+def power_on() -> None:
+    """Power the node on, with the disks that its virtual machine has now."""
+    machine(WORKER_1).start()
+    machine(WORKER_1).wait()
+    proxmox_host.guest().replug(WORKER_1.vmid)
+    wait_for("the node", lambda: ready(WORKER_1), 180)
