@@ -10,6 +10,8 @@ from typing import Any, Optional
 
 from ansible_collections.homelab.data_platform.plugins.plugin_utils.kubernetes_core import KubernetesCoreAction
 
+# What the server keeps for itself: no one's change, and pages of it in a diff.
+BOOKKEEPING = ["metadata.managedFields", "metadata.resourceVersion", "metadata.uid", "metadata.creationTimestamp", "status"]
 MISSING_NAMESPACE = re.compile(r'namespaces \\*"[^"]*" not found')
 
 
@@ -17,7 +19,8 @@ class ActionModule(KubernetesCoreAction):
     """Declares objects."""
 
     def call(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]]) -> dict[str, Any]:
-        """In check mode, count an object whose namespace is not there yet as one that will be created."""
+        """Show what is declared. In check mode, count an object whose namespace is not there yet as one that will be created."""
+        arguments = {"hidden_fields": BOOKKEEPING, **arguments}
         if not self._task.check_mode:
             return super().call(arguments, task_vars)
         # The server tries objects out (dry run), which it cannot do in a namespace that this task or one before only plans.

@@ -97,6 +97,9 @@ def test_node(site: Site) -> None:
     assert refused.returncode != 0
     assert f"the cluster has no node {site.node}" in re.sub(r"\s+", " ", refused.stdout)
     site.make_node()
+    foretold = site.run("node", "--check", "--diff").stdout
+    assert re.search(r"^\+.*workload.*orchestration", foretold, re.MULTILINE)
+    assert "managedFields" not in foretold, "the server's bookkeeping hides the change"
     site.matrix("node")
     node = site.get(f"/api/v1/nodes/{site.node}")
     assert node["metadata"]["labels"] == {"theirs": "stays", "workload": "orchestration"}
