@@ -35,12 +35,12 @@ def _role(role: Path, write: bool) -> Iterator[str]:
     if not spec_file.exists():
         yield f"{role.name}: meta/argument_specs.yml is missing"
         return
-    spec = yaml.safe_load(spec_file.read_text())["argument_specs"]["main"]
-    options: Mapping[str, Mapping[str, Any]] = spec.get("options") or {}
+    entry_points = yaml.safe_load(spec_file.read_text())["argument_specs"]
+    options = {name: option for spec in entry_points.values() for name, option in (spec.get("options") or {}).items()}
     defaults = _defaults(role)
     yield from _differences(role.name, options, defaults)
     readme = role / "README.md"
-    found = readme.read_text() if readme.exists() else f"# {role.name}\n\n{spec['short_description']}.\n"
+    found = readme.read_text() if readme.exists() else f"# {role.name}\n\n{entry_points['main']['short_description']}.\n"
     wanted = _with_section(found, _section(options, defaults))
     if readme.exists() and wanted == found:
         return

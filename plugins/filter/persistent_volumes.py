@@ -12,8 +12,8 @@ version_added: 0.1.0
 short_description: Namespaces, StorageClass, PersistentVolumes and claims for the disks of a node
 description:
   - Derives from C(data_disks) what Kubernetes needs to know of their volumes, ready for M(homelab.data_platform.static_volume).
-  - Each volume becomes a local PersistentVolume on its node, reserved for one claim, and that claim. Nothing is returned for disks without
-    volumes, nor for those that are to be absent.
+  - Each volume becomes a local PersistentVolume on its node, reserved for one claim, and that claim. C(labels) are given to the volume, and
+    the claim selects by them. Nothing is returned for disks without volumes, nor for those that are to be absent.
   - Refuses volumes that together want more than their disk has, and names that Kubernetes would refuse.
 positional: node, storage_class
 options:
@@ -58,11 +58,8 @@ from posixpath import join, normpath
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.static_volumes import DISK_LABEL, UNITS
-
-Object = dict[str, Any]
-
-MANAGED = {"app.kubernetes.io/managed-by": "homelab.data_platform"}
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.static_volumes import UNITS
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.volume_objects import DISK_LABEL, Object, Volume, objects
 
 
 def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_class: str = "static-local") -> list[Object]:
@@ -73,14 +70,7 @@ def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_cl
         _check_room(disk, node)
     _check_unique([f"{disk['name']}-{volume['name']}" for disk, volume in volumes], f"{node}: two volumes would have the name")
     _check_unique([str(volume["claim"]) for _disk, volume in volumes], f"{node}: two volumes are declared for the claim")
-    if not volumes:
-        return []
-    namespaces = dict.fromkeys(_claim(disk, volume, node)[0] for disk, volume in volumes)
-    objects: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces]
-    objects.append(_storage_class(storage_class))
-    for disk, volume in volumes:
-        objects += _volume_and_claim(disk, volume, node, storage_class)
-    return objects
+    return objects([_volume(disk, volume, node) for disk, volume in volumes], storage_class)
 
 
 def size_in_bytes(size: object, *, binary: bool = False) -> int:
@@ -92,53 +82,22 @@ def size_in_bytes(size: object, *, binary: bool = False) -> int:
     return int(float(found[1]) * UNITS.get(unit, 1))
 
 
-def _storage_class(name: str) -> Object:
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": name, "labels": MANAGED},
-        "provisioner": "kubernetes.io/no-provisioner",
-        # The scheduler then picks the node that has the volume.
-        "volumeBindingMode": "WaitForFirstConsumer",
-        "reclaimPolicy": "Retain",
-    }
-
-
-def _volume_and_claim(disk: Mapping[str, Any], volume: Mapping[str, Any], node: str, storage_class: str) -> list[Object]:
+def _volume(disk: Mapping[str, Any], volume: Mapping[str, Any], node: str) -> Volume:
     namespace, claim = _claim(disk, volume, node)
-    name = _name(f"{disk['name']}-{volume['name']}", f"{node}: a PersistentVolume")
-    labels = {**MANAGED, DISK_LABEL: disk["name"]}
-    modes = list(volume.get("access_modes") or ["ReadWriteOnce"])
-    size = str(volume["size"])
     here = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]
-    persistent_volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {
-            "accessModes": modes,
-            "capacity": {"storage": size},
-            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim},
+    return Volume(
+        name=_name(f"{disk['name']}-{volume['name']}", f"{node}: a PersistentVolume"),
+        namespace=namespace,
+        claim=claim,
+        size=str(volume["size"]),
+        access_modes=volume.get("access_modes") or ["ReadWriteOnce"],
+        mark={DISK_LABEL: disk["name"]},
+        labels=volume.get("labels") or {},
+        carrier={
             "local": {"path": normpath(join(disk["mount"], volume.get("path") or volume["name"]))},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": here}]}},
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": storage_class,
-            "volumeMode": "Filesystem",
         },
-    }
-    persistent_volume_claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": claim, "namespace": namespace, "labels": labels},
-        "spec": {
-            "accessModes": modes,
-            "resources": {"requests": {"storage": size}},
-            "storageClassName": storage_class,
-            "volumeMode": "Filesystem",
-            "volumeName": name,
-        },
-    }
-    return [persistent_volume, persistent_volume_claim]
+    )
 
 
 def _check_room(disk: Mapping[str, Any], node: str) -> None:

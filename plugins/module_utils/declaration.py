@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Callable, Optional
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.volume_objects import MANAGED, OWN_PREFIX, SOURCES
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import BUSES, OPTIONS
 
 SERIAL = re.compile(r"[A-Za-z0-9_-]{1,20}")
@@ -24,6 +25,8 @@ MODE = re.compile(r"[0-7]{3,4}")
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 MOUNT_OPTION = re.compile(r"[^\s,]+")
+SERVER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|[0-9A-Fa-f:]+")
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 FSTYPES = ("ext4", "xfs")
 ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany")
@@ -35,17 +38,20 @@ DISK_KEYS = (
     "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "volumes",
     *OPTIONS,
 )  # fmt: skip
-VOLUME_KEYS = ("name", "path", "claim", "size", "owner", "group", "mode", "access_modes")
+VOLUME_KEYS = ("name", "path", "claim", "size", "owner", "group", "mode", "access_modes", "labels")
+SHARED_KEYS = ("name", "claim", "size", "access_modes", "labels", "mount_options", *SOURCES)
+UNIQUE = {"name": "a PersistentVolume has a name of its own", "claim": "a claim is bound to one volume"}
 
 PLACEHOLDERS = ("", "changeme", "change-me", "change_me", "secret", "password", "todo", "xxx", "example", "minioadmin")
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 # Variables that several roles read; a name that is nearly one of them is a slip of the pen, and would be passed over in silence.
 HOST_VARIABLES = ("data_disks", "proxmox_vmid", "kubernetes_node_name")
+SITE_VARIABLES = ("shared_volumes",)
 PROXMOX_VARIABLES = ("proxmox_api_host", "proxmox_api_user", "proxmox_api_token_id", "proxmox_api_token_secret")
 MINIO_VARIABLES = ("minio_url", "minio_root_user", "minio_root_password")
 FILE_VARIABLES = ("platform_kubeconfig", "platform_kubeconfig_file", "platform_ca_file")
-KNOWN_VARIABLES = (*HOST_VARIABLES, *PROXMOX_VARIABLES, "proxmox_api_port", *MINIO_VARIABLES, *FILE_VARIABLES)
+KNOWN_VARIABLES = (*HOST_VARIABLES, *SITE_VARIABLES, *PROXMOX_VARIABLES, "proxmox_api_port", *MINIO_VARIABLES, *FILE_VARIABLES)
 SECRET_VARIABLES = ("proxmox_api_token_secret", "minio_root_user", "minio_root_password", "platform_kubeconfig")
 
 _DISK_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
@@ -90,8 +96,7 @@ class Problem:
     accepted: str
 
     def __str__(self) -> str:
-        found = repr(self.value)
-        return f"{self.host}: {self.variable} is {found if len(found) <= 100 else found[:97] + '...'}; {self.accepted}"
+        return f"{self.host}: {described(self.variable, self.value, self.accepted)}"
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,12 @@ class Host:
 Finding = tuple[str, Any, str]
 
 
+def described(variable: str, value: Any, accepted: str) -> str:
+    """Say a finding in one line."""
+    found = repr(value)
+    return f"{variable} is {found if len(found) <= 100 else found[:97] + '...'}; {accepted}"
+
+
 def check(hosts: Sequence[Host], groups: Mapping[str, Sequence[str]], read_file: Callable[[str], Optional[str]]) -> list[Problem]:
     """Return every problem of the inventory. ``read_file`` gives the content of a file of the controller, or None."""
     by_name = {host.name: host for host in hosts}
@@ -125,10 +136,12 @@ def check(hosts: Sequence[Host], groups: Mapping[str, Sequence[str]], read_file:
     for host in hosts:
         findings = [*check_host(host), *(_connections(host, PROXMOX_VARIABLES) if host.get("data_disks") not in (ABSENT, [], None) else ())]
         if control and host.name == control[0]:
-            findings += [*_connections(host, MINIO_VARIABLES), *_files(host, read_file)]
+            findings += [*_connections(host, MINIO_VARIABLES), *_files(host, read_file), *_shared_volumes(host)]
+        elif control and control[0] in by_name:
+            findings += _said_elsewhere(host, by_name[control[0]])
         problems += [Problem(host.name, *finding) for finding in findings]
     nodes = [by_name[name] for name in groups.get("kubernetes_nodes", ()) if name in by_name]
-    problems += _between_hosts(hosts, nodes)
+    problems += _between_hosts(hosts, nodes, control[:1])
     return _merged(problems)
 
 
@@ -226,17 +239,21 @@ def _filesystem(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
         return
     if fstype not in (ABSENT, None, *FSTYPES):
         yield f"{place}.fstype", fstype, f"wanted one of {', '.join(FSTYPES)}"
-    if not isinstance(mount, str) or not mount.startswith("/") or {".", ".."} & set(mount.split("/")):
+    if not _is_absolute(mount):
         yield f"{place}.mount", mount, "wanted an absolute path without . and .., such as /mnt/airflow-data"
     else:
         path = posixpath.normpath(mount)
         if path in SHARED_DIRECTORIES or any(_inside(path, system) for system in SYSTEM_DIRECTORIES):
             yield f"{place}.mount", mount, "wanted a directory of its own, such as /mnt/airflow-data, not one of the system's"
-    if options not in (ABSENT, None) and not (isinstance(options, list) and all(_matches(MOUNT_OPTION, option) for option in options)):
+    if options not in (ABSENT, None) and not _is_mount_options(options):
         yield f"{place}.options", options, "wanted a list of mount options, such as [nofail, noatime]"
-    for key in ("immutable", "grow"):
-        if key in disk and not isinstance(disk[key], bool):
-            yield f"{place}.{key}", disk[key], "wanted true or false"
+    yield from _flags(place, disk, "immutable", "grow")
+
+
+def _flags(place: str, found: Mapping[str, Any], *keys: str) -> Iterator[Finding]:
+    for key in keys:
+        if key in found and not isinstance(found[key], bool):
+            yield f"{place}.{key}", found[key], "wanted true or false"
 
 
 def _volumes(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
@@ -268,25 +285,50 @@ def _volumes(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _volume(where: str, volume: Mapping[str, Any], adopted: bool) -> Iterator[Finding]:
-    name, path, claim, size = (volume.get(key, ABSENT) for key in ("name", "path", "claim", "size"))
+    name, path = (volume.get(key, ABSENT) for key in ("name", "path"))
     if not _matches(LABEL, name):
         yield f"{where}.name", name, "wanted small letters, digits and '-': a directory on the disk and part of the PersistentVolume's name"
     if path == "." and not adopted:
         yield f"{where}.path", path, "the mount point itself is for a disk that is adopted by its uuid; wanted a sub-directory"
     elif path not in (ABSENT, None, ".") and not _is_relative(path):
         yield f"{where}.path", path, "wanted a sub-directory of the mount, without . and .."
-    if not _is_claim(claim):
-        yield f"{where}.claim", claim, "wanted namespace/name of a PersistentVolumeClaim, such as airflow/postgresql"
-    if not parse_quantity(size):
-        yield f"{where}.size", size, "wanted a quantity of Kubernetes, such as 20Gi"
     for key in ("owner", "group"):
         value = volume.get(key)
         if value is not None and not (_is_whole(value) and int(value) >= 0) and not _matches(ACCOUNT, value):
             yield f"{where}.{key}", value, "wanted a number, or a name that the node knows"
     yield from _mode(where, volume.get("mode"))
-    modes = volume.get("access_modes")
-    if modes is not None and not (isinstance(modes, list) and modes and all(mode in ACCESS_MODES for mode in modes)):
+    yield from _claimed(where, volume)
+
+
+def _claimed(where: str, volume: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what is wrong with that part of a volume which does not depend on what carries it."""
+    claim, size, modes = (volume.get(key, ABSENT) for key in ("claim", "size", "access_modes"))
+    if not _is_claim(claim):
+        yield f"{where}.claim", claim, "wanted namespace/name of a PersistentVolumeClaim, such as airflow/postgresql"
+    if not parse_quantity(size):
+        yield f"{where}.size", size, "wanted a quantity of Kubernetes, such as 20Gi"
+    if modes not in (ABSENT, None) and not (isinstance(modes, list) and modes and all(mode in ACCESS_MODES for mode in modes)):
         yield f"{where}.access_modes", modes, f"wanted a list of {', '.join(ACCESS_MODES)}"
+    yield from _labels(where, volume.get("labels"))
+
+
+def _labels(where: str, labels: Any) -> Iterator[Finding]:
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        yield f"{where}.labels", labels, "wanted labels of the PersistentVolume, by which the claim selects it, such as {volume: dags}"
+        return
+    for key, value in labels.items():
+        if not _is_label_key(key):
+            yield f"{where}.labels", key, "wanted keys of Kubernetes' labels: at most 63 letters, digits, '-', '_' and '.'"
+        elif key in MANAGED or key.startswith(OWN_PREFIX):
+            yield f"{where}.labels.{key}", value, "this label is ours; wanted one of your own"
+        elif not _matches(LABEL_VALUE, value):
+            yield (
+                f"{where}.labels.{key}",
+                value,
+                "wanted text of at most 63 letters, digits, '-', '_' and '.'; true and 1 are text in quotes",
+            )
 
 
 def _mode(where: str, mode: Any) -> Iterator[Finding]:
@@ -298,28 +340,125 @@ def _mode(where: str, mode: Any) -> Iterator[Finding]:
         yield f"{where}.mode", mode, "a directory that everybody may write to is refused; give it an owner and a mode such as '0750'"
 
 
-def _between_hosts(hosts: Sequence[Host], nodes: Sequence[Host]) -> Iterator[Problem]:
+def check_shared_volumes(volumes: Any) -> Iterator[Finding]:
+    """Yield what is wrong with ``shared_volumes``."""
+    if not isinstance(volumes, list):
+        yield "shared_volumes", volumes, "wanted a list of volumes"
+        return
+    for index, volume in enumerate(volumes):
+        place = f"shared_volumes[{index}]"
+        if isinstance(volume, Mapping):
+            yield from _unknown_keys(place, volume, SHARED_KEYS)
+            yield from _shared_volume(place, volume)
+        else:
+            yield place, volume, "wanted a volume: name, claim, size, and nfs or csi"
+    for key, why in UNIQUE.items():
+        yield from _twice(_each(volumes, key), why)
+
+
+def _shared_volume(place: str, volume: Mapping[str, Any]) -> Iterator[Finding]:
+    name, options = (volume.get(key, ABSENT) for key in ("name", "mount_options"))
+    if not _matches(SUBDOMAIN, name):
+        yield f"{place}.name", name, "wanted the PersistentVolume's name: small letters, digits, '-' and '.'"
+    yield from _claimed(place, volume)
+    if options not in (ABSENT, None) and not _is_mount_options(options):
+        yield f"{place}.mount_options", options, "wanted a list of mount options, such as [nfsvers=4.1, hard]"
+    carriers = [key for key in SOURCES if volume.get(key) is not None]
+    if len(carriers) != 1:
+        found = " and ".join(carriers) or ABSENT
+        yield f"{place}: what carries it", found, f"wanted one of {', '.join(SOURCES)}"
+    for key in carriers:
+        source, where = volume[key], f"{place}.{key}"
+        if isinstance(source, Mapping):
+            yield from _unknown_keys(where, source, tuple(SOURCES[key]))
+            yield from _nfs(where, source) if key == "nfs" else _csi(where, source)
+        else:
+            yield where, source, f"wanted a mapping of {', '.join(SOURCES[key])}"
+
+
+def _nfs(where: str, source: Mapping[str, Any]) -> Iterator[Finding]:
+    server, path = (source.get(key, ABSENT) for key in ("server", "path"))
+    if not (_is_real(server) and _matches(SERVER, server)):
+        yield f"{where}.server", server, "wanted the server's name or address, such as nas.home.arpa"
+    if not _is_absolute(path):
+        yield f"{where}.path", path, "wanted the exported directory, an absolute path without . and .., such as /export/airflow-logs"
+    yield from _flags(where, source, "read_only")
+
+
+def _csi(where: str, source: Mapping[str, Any]) -> Iterator[Finding]:
+    driver, handle, fs_type, attributes = (source.get(key, ABSENT) for key in ("driver", "volume_handle", "fs_type", "attributes"))
+    if not (isinstance(driver, str) and len(driver) <= 63 and _matches(SUBDOMAIN, driver.lower())):
+        yield f"{where}.driver", driver, "wanted the driver's name, as `kubectl get csidrivers` shows it, such as efs.csi.aws.com"
+    if not _is_real(handle):
+        yield f"{where}.volume_handle", handle, "wanted what the driver knows the volume by, such as fs-0123456789abcdef0"
+    if fs_type not in (ABSENT, None) and not isinstance(fs_type, str):
+        yield f"{where}.fs_type", fs_type, "wanted a filesystem's name, such as ext4, or '' where the driver has none to choose"
+    if attributes not in (ABSENT, None) and not _is_texts(attributes):
+        yield f"{where}.attributes", attributes, "wanted a mapping of texts; true and 1 are text in quotes"
+    for key in ("node_stage_secret", "node_publish_secret"):
+        if source.get(key) is not None and not _is_claim(source[key]):
+            yield f"{where}.{key}", source[key], "wanted namespace/name of a Secret, such as kube-system/smb-credentials"
+    yield from _flags(where, source, "read_only")
+
+
+def _shared_volumes(control: Host) -> Iterator[Finding]:
+    volumes = control.get("shared_volumes")
+    if _readable(volumes):
+        yield from check_shared_volumes(volumes)
+
+
+def _said_elsewhere(host: Host, control: Host) -> Iterator[Finding]:
+    volumes = host.get("shared_volumes")
+    if _readable(volumes) and volumes != control.get("shared_volumes"):
+        yield "shared_volumes", volumes, f"only those of {control.name} are read, and it does not have the same; wanted in group_vars/all"
+
+
+def _between_hosts(hosts: Sequence[Host], nodes: Sequence[Host], control: Sequence[str]) -> Iterator[Problem]:
     vmids = [(host.name, "proxmox_vmid", str(host.get("proxmox_vmid"))) for host in hosts if _is_whole(host.get("proxmox_vmid"))]
     yield from _shared(vmids, "a virtual machine is one host")
     names = [(host.name, "kubernetes_node_name", host.get("kubernetes_node_name")) for host in nodes]
     names = [(name, variable, name if value is ABSENT else value) for name, variable, value in names]
     yield from _shared([entry for entry in names if isinstance(entry[2], str)], "a node of the cluster is one host")
-    claims = [(host.name, where, claim) for host in hosts for where, claim in _claims(host.get("data_disks"))]
-    yield from _shared(claims, "a claim is bound to one volume")
+    on_disks = [(host.name, *volume) for host in hosts for volume in _disk_volumes(host.get("data_disks"))]
+    known = {
+        "name": _once([(host, f"the PersistentVolume of {where}", name) for host, where, name, _claim in on_disks]),
+        "claim": [(host, f"{where}.claim", claim) for host, where, _name, claim in on_disks],
+    }
+    for key, why in UNIQUE.items():
+        shared = [(host.name, *entry) for host in hosts if host.name in control for entry in _each(host.get("shared_volumes"), key)]
+        yield from _shared([entry for entry in [*known[key], *_once(shared)] if isinstance(entry[2], str)], why)
 
 
-def _claims(disks: Any) -> Iterator[tuple[str, str]]:
+def _once(entries: Sequence[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
+    """Keep the first of each host's equal values: what clashes within one declaration is said there."""
+    first: dict[tuple[str, Any], str] = {}
+    for host, place, value in entries:
+        first.setdefault((host, value), place)
+    return [(host, place, value) for (host, value), place in first.items()]
+
+
+def _disk_volumes(disks: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each volume's place, the name of its PersistentVolume and its claim."""
     for index, disk in enumerate(disks if isinstance(disks, list) else ()):
         # The claims of a disk that goes may move to another one.
         volumes = disk.get("volumes") if isinstance(disk, Mapping) and not _is_absent(disk) else None
         for number, volume in enumerate(volumes if isinstance(volumes, list) else ()):
-            if isinstance(volume, Mapping) and isinstance(volume.get("claim"), str):
-                yield f"data_disks[{index}].volumes[{number}].claim", volume["claim"]
+            if isinstance(volume, Mapping):
+                names = [name for name in (disk.get("name"), volume.get("name")) if isinstance(name, str)]
+                name = "-".join(names) if len(names) == 2 else None
+                yield f"data_disks[{index}].volumes[{number}]", name, volume.get("claim")
+
+
+def _each(entries: Any, key: str) -> list[tuple[str, str]]:
+    """Return the texts that the shared volumes have under one key, and their places."""
+    listed = enumerate(entries if isinstance(entries, list) else ())
+    found = [(f"shared_volumes[{index}].{key}", entry.get(key)) for index, entry in listed if isinstance(entry, Mapping)]
+    return [(place, value) for place, value in found if isinstance(value, str)]
 
 
 def _names(host: Host) -> Iterator[Finding]:
     for name in host.names:
-        if name in KNOWN_VARIABLES or not name.startswith(("data_", "proxmox_", "kubernetes_node", "minio_", "platform_")):
+        if name in KNOWN_VARIABLES or not name.startswith(("data_", "shared_", "proxmox_", "kubernetes_node", "minio_", "platform_")):
             continue
         nearest = difflib.get_close_matches(name, KNOWN_VARIABLES, n=1, cutoff=0.9)
         if nearest and nearest[0] not in host.names:
@@ -334,7 +473,7 @@ def _connections(host: Host, variables: Iterable[str]) -> Iterator[Finding]:
         shown = HIDDEN if variable in SECRET_VARIABLES and value is not ABSENT else value
         if value is ABSENT or value is None:
             yield variable, ABSENT, "it is needed; see inventory/homelab for an example"
-        elif not isinstance(value, str) or value.strip().lower() in PLACEHOLDERS or value == NO_UUID:
+        elif not _is_real(value):
             yield variable, shown, "wanted the real value in place of the placeholder; keep secrets in Ansible Vault"
         elif variable == "minio_url" and not re.fullmatch(r"https?://[^/\s]+/?", value):
             yield variable, value, "wanted a URL such as https://minio.home.arpa:9000"
@@ -433,6 +572,28 @@ def _inside(path: str, directory: str) -> bool:
 
 def _is_relative(path: Any) -> bool:
     return isinstance(path, str) and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def _is_absolute(path: Any) -> bool:
+    return isinstance(path, str) and path.startswith("/") and not {".", ".."} & set(path.split("/"))
+
+
+def _is_mount_options(options: Any) -> bool:
+    return isinstance(options, list) and all(_matches(MOUNT_OPTION, option) for option in options)
+
+
+def _is_texts(found: Any) -> bool:
+    return isinstance(found, Mapping) and all(isinstance(text, str) for entry in found.items() for text in entry)
+
+
+def _is_real(value: Any) -> bool:
+    """Tell whether it is text, and no placeholder."""
+    return isinstance(value, str) and value.strip().lower() not in PLACEHOLDERS and value != NO_UUID
+
+
+def _is_label_key(key: Any) -> bool:
+    prefix, slash, name = key.rpartition("/") if isinstance(key, str) else ("", "", "")
+    return bool(name) and _matches(LABEL_VALUE, name) and (not slash or _matches(SUBDOMAIN, prefix))
 
 
 def _is_claim(claim: Any) -> bool:

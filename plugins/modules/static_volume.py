@@ -15,6 +15,7 @@ author:
 description:
   - Creates StorageClass, PersistentVolumes and the claims that they are reserved for, and changes what can be without touching data.
   - A volume's capacity is raised. The request of its claim stays, since Kubernetes does not let it grow without a provisioner.
+  - A volume's mount options are changed where they are declared. A pod has them from its next start on.
   - A volume whose claim was deleted (C(Released)) is given to the declared claim of the same name again, with the data that it has.
   - What Kubernetes does not let anybody change is an error that says what is there, what is declared and what to do.
   - Nothing is deleted. Volumes of ours which are not declared any more are named in RV(undeclared).
@@ -24,7 +25,8 @@ extends_documentation_fragment:
 options:
   definition:
     description:
-      - The objects, as P(homelab.data_platform.persistent_volumes#filter) derives them from the disks of a node.
+      - The objects, as P(homelab.data_platform.persistent_volumes#filter) derives them from the disks of a node, and
+        P(homelab.data_platform.shared_volumes#filter) from the volumes that no node's disk carries.
       - Out of C(Namespace), C(StorageClass), C(PersistentVolume) and C(PersistentVolumeClaim), in the order of their creation.
     type: list
     elements: dict
@@ -34,8 +36,14 @@ options:
     type: list
     elements: str
     default: []
+  shared:
+    description: Whether undeclared ones are looked for among the volumes that no node's disk carries.
+    type: bool
+    default: false
 seealso:
   - plugin: homelab.data_platform.persistent_volumes
+    plugin_type: filter
+  - plugin: homelab.data_platform.shared_volumes
     plugin_type: filter
 """
 
@@ -45,6 +53,12 @@ EXAMPLES = r"""
     kubeconfig: "{{ platform_kubeconfig }}"
     definition: "{{ data_disks | homelab.data_platform.persistent_volumes('k8s-worker-01') }}"
     nodes: [k8s-worker-01]
+
+- name: Declare the volumes that no node's disk carries
+  homelab.data_platform.static_volume:
+    kubeconfig: "{{ platform_kubeconfig }}"
+    definition: "{{ shared_volumes | homelab.data_platform.shared_volumes }}"
+    shared: true
 """
 
 RETURN = r"""
@@ -63,7 +77,7 @@ objects:
       type: str
       sample: grown, given back to its claim
 undeclared:
-  description: PersistentVolumes of ours on O(nodes) that are not declared any more.
+  description: PersistentVolumes of ours, on O(nodes) or shared, that are not declared any more.
   returned: success
   type: list
   elements: str
@@ -113,7 +127,7 @@ def write(client: Client, step: Step) -> None:
         client.patch(client.path(*place, metadata["name"]), step.patch)
 
 
-def ensure(client: Client, wanted: list[Object], nodes: list[str], check_mode: bool) -> dict[str, Any]:
+def ensure(client: Client, wanted: list[Object], nodes: list[str], shared: bool, check_mode: bool) -> dict[str, Any]:
     """Plan, write, and return the module's result."""
     done: list[Step] = []
     for attempt in range(1, ATTEMPTS + 1):
@@ -132,7 +146,7 @@ def ensure(client: Client, wanted: list[Object], nodes: list[str], check_mode: b
     return {
         "changed": bool(steps),
         "objects": [{"name": step.label, "action": step.why} for step in steps],
-        "undeclared": undeclared(wanted, volumes, nodes),
+        "undeclared": undeclared(wanted, volumes, nodes, shared),
         "diff": [
             {
                 "before_header": step.label,
@@ -152,13 +166,15 @@ def main() -> None:
             **connection_argument_spec(),
             "definition": {"type": "list", "elements": "dict", "required": True},
             "nodes": {"type": "list", "elements": "str", "default": []},
+            "shared": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     unmask_kubeconfig(module)
     invocation = {"module_args": {key: value for key, value in module.params.items() if key != "kubeconfig"}}
     try:
-        result = ensure(connect(module), module.params["definition"], module.params["nodes"], module.check_mode)
+        wanted, nodes, shared = (module.params[key] for key in ("definition", "nodes", "shared"))
+        result = ensure(connect(module), wanted, nodes, shared, module.check_mode)
     except KubernetesError as error:
         module.fail_json(msg=str(error), invocation=invocation)
     if result["undeclared"]:

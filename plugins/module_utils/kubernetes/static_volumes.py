@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import KubernetesError, Object
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.volume_objects import DISK_LABEL, SHARED_LABEL
 
 KINDS = ("Namespace", "StorageClass", "PersistentVolume", "PersistentVolumeClaim")
-
-DISK_LABEL = "homelab.data-platform/disk"
-"""Every PersistentVolume of ours carries it."""
 
 FIXED = {
     "StorageClass": ("provisioner", "reclaimPolicy", "volumeBindingMode"),
     "PersistentVolume": ("spec.local.path", "spec.nfs", "spec.csi", "spec.nodeAffinity", "spec.storageClassName", "spec.accessModes"),
-    "PersistentVolumeClaim": ("spec.volumeName", "spec.storageClassName", "spec.accessModes"),
+    "PersistentVolumeClaim": ("spec.volumeName", "spec.storageClassName", "spec.accessModes", "spec.selector"),
 }
 """What Kubernetes, or a bound claim, does not let anybody change."""
 
@@ -74,11 +72,11 @@ def plan(wanted: Sequence[Object], current: Mapping[str, Object]) -> list[Step]:
     return [step for definition in wanted for step in _steps(definition, current)]
 
 
-def undeclared(wanted: Sequence[Object], volumes: Sequence[Object], nodes: Sequence[str]) -> list[str]:
-    """Names of our own PersistentVolumes on these nodes that nobody declares any more. They stay."""
+def undeclared(wanted: Sequence[Object], volumes: Sequence[Object], nodes: Sequence[str], shared: bool = False) -> list[str]:
+    """Names of our own PersistentVolumes, on these nodes or shared, that nobody declares any more. They stay."""
     declared = {label(definition) for definition in wanted}
-    ours = [volume for volume in volumes if DISK_LABEL in _labels(volume)]
-    return sorted(volume["metadata"]["name"] for volume in ours if label(volume) not in declared and set(hostnames(volume)) & set(nodes))
+    ours = [volume for volume in volumes if (shared and _is_shared(volume)) or _is_on(volume, nodes)]
+    return sorted(volume["metadata"]["name"] for volume in ours if label(volume) not in declared)
 
 
 def hostnames(volume: Object) -> list[str]:
@@ -128,19 +126,8 @@ def _steps(wanted: Object, everything: Mapping[str, Object]) -> Iterator[Step]:
     if current is None:
         yield Step(wanted, None, "created")
         return
-    patch: Object = {}
-    why = []
-    if wanted["kind"] == "PersistentVolume":
-        if size_in_bytes(_value(wanted, "spec.capacity.storage")) > size_in_bytes(_value(current, "spec.capacity.storage")):
-            patch.setdefault("spec", {})["capacity"] = wanted["spec"]["capacity"]
-            why.append("grown")
-        if _is_orphan(current, everything):
-            # Without the uid of the claim that is gone, the volume is reserved for the next one of that name.
-            patch.setdefault("spec", {})["claimRef"] = {**wanted["spec"]["claimRef"], "uid": None, "resourceVersion": None}
-            why.append("given back to its claim")
-        elif not _claim(current):
-            patch.setdefault("spec", {})["claimRef"] = wanted["spec"]["claimRef"]
-            why.append("reserved for its claim")
+    spec, why = _volume_changes(wanted, current, everything) if wanted["kind"] == "PersistentVolume" else ({}, [])
+    patch: Object = {"spec": spec} if spec else {}
     labels = {key: value for key, value in (wanted["metadata"].get("labels") or {}).items() if _labels(current).get(key) != value}
     if labels:
         patch["metadata"] = {"labels": labels}
@@ -150,11 +137,40 @@ def _steps(wanted: Object, everything: Mapping[str, Object]) -> Iterator[Step]:
         yield Step(wanted, current, ", ".join(why), patch)
 
 
+def _volume_changes(wanted: Object, current: Object, everything: Mapping[str, Object]) -> tuple[Object, list[str]]:
+    """What has to be patched in a PersistentVolume's spec, and a word for each change."""
+    spec: Object = {}
+    why = []
+    if size_in_bytes(_value(wanted, "spec.capacity.storage")) > size_in_bytes(_value(current, "spec.capacity.storage")):
+        spec["capacity"] = wanted["spec"]["capacity"]
+        why.append("grown")
+    options = _value(wanted, "spec.mountOptions")
+    if options is not None and options != (_value(current, "spec.mountOptions") or []):
+        spec["mountOptions"] = options
+        why.append("given its mount options (a pod has them from its next start on)")
+    if _is_orphan(current, everything):
+        # Without the uid of the claim that is gone, the volume is reserved for the next one of that name.
+        spec["claimRef"] = {**wanted["spec"]["claimRef"], "uid": None, "resourceVersion": None}
+        why.append("given back to its claim")
+    elif not _claim(current):
+        spec["claimRef"] = wanted["spec"]["claimRef"]
+        why.append("reserved for its claim")
+    return spec, why
+
+
 def _is_orphan(volume: Object, everything: Mapping[str, Object]) -> bool:
     """Whether the claim that had the volume is gone. One of the same name, made since, has another uid."""
     uid = _value(volume, "spec.claimRef.uid")
     claim = everything.get(f"PersistentVolumeClaim {_claim(volume)}")
     return bool(uid) and (claim is None or claim["metadata"].get("uid") != uid)
+
+
+def _is_shared(volume: Object) -> bool:
+    return SHARED_LABEL in _labels(volume)
+
+
+def _is_on(volume: Object, nodes: Sequence[str]) -> bool:
+    return DISK_LABEL in _labels(volume) and bool(set(hostnames(volume)) & set(nodes))
 
 
 def _claim(volume: Object) -> str:
@@ -178,9 +194,9 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    hosts = hostnames({"spec": {"nodeAffinity": value}}) if isinstance(value, Mapping) and "required" in value else []
-    if hosts:
-        return f"of {', '.join(hosts)}"
+    if isinstance(value, Mapping):
+        hosts = hostnames({"spec": {"nodeAffinity": value}}) if "required" in value else []
+        return f"of {', '.join(hosts)}" if hosts else ", ".join(f"{key} {_shown(entry)}" for key, entry in sorted(value.items()))
     return "nothing" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 

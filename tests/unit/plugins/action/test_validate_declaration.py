@@ -30,6 +30,13 @@ def validate(tmp_path: Path, *options: str, **changes: str) -> tuple[int, str]:
             proxmox_api_token_id: token
             proxmox_api_token_secret: "{{{{ token }}}}"
             token: {SECRET}
+            shared_volumes:
+              - name: logs
+                claim: airflow/logs
+                size: 1Gi
+                labels: {{volume: logs}}
+                nfs: {{server: "{{{{ nas }}}}", path: /export, read_only: "{{{{ true }}}}"}}
+            nas: nas.home.arpa
             minio_url: https://minio:9000
             minio_root_user: root
             minio_root_password: {SECRET}

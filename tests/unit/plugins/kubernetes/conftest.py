@@ -110,6 +110,21 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
             process.wait(30)
 
 
+@pytest.fixture
+def volume_controllers(api: Api) -> Iterator[None]:
+    """Run the controllers that bind claims, release volumes and keep both while they are in use."""
+    kubeconfig = api.directory / "controller-manager.conf"
+    kubeconfig.write_text(json.dumps(api.kubeconfig))
+    names = ("persistentvolume-binder", "persistentvolume-protection", "persistentvolumeclaim-protection")
+    command = [str(components.path("kubernetes") / "kube-controller-manager"), f"--kubeconfig={kubeconfig}", "--leader-elect=false"]
+    command += ["--secure-port=0", "--pvclaimbinder-sync-period=1s", f"--controllers={','.join(f'{name}-controller' for name in names)}"]
+    with (api.directory / "controller-manager.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    yield
+    process.terminate()
+    process.wait(30)
+
+
 def _kubeconfig(server: str, ca: Path, token: str) -> dict[str, Any]:
     authority = base64.b64encode(ca.read_bytes()).decode()
     return {

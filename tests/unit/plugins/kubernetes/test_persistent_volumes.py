@@ -41,6 +41,17 @@ def test_options_of_a_volume_and_of_the_call() -> None:
     assert objects[1]["metadata"]["name"] == objects[3]["spec"]["storageClassName"] == "airflow-storage"
 
 
+def test_labels_are_the_volume_s_and_the_claim_selects_by_them() -> None:
+    volume, claim = persistent_volumes([disk({**POSTGRESQL, "labels": {"volume": "db"}})], "node")[2:]
+    assert volume["metadata"]["labels"] == {
+        "volume": "db",
+        "app.kubernetes.io/managed-by": "homelab.data_platform",
+        "homelab.data-platform/disk": "airflow-data",
+    }
+    assert claim["spec"]["selector"] == {"matchLabels": {"volume": "db"}}
+    assert "selector" not in persistent_volumes([disk(POSTGRESQL)], "node")[3]["spec"]
+
+
 def test_nothing_for_disks_without_volumes() -> None:
     assert persistent_volumes([], "node") == []
     assert persistent_volumes([disk()], "node") == []

@@ -58,9 +58,13 @@ class Site:
         hosts = "kubernetes_nodes" if role in ("node", "static_volume") else "control"
         play = [{"hosts": hosts, "gather_facts": False, "roles": [f"homelab.data_platform.{role}"]}]
         (self.directory / "play.yml").write_text(yaml.safe_dump(play))
+        return self.play(self.directory / "play.yml", *options, **variables)
+
+    def play(self, playbook: Path, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        """Run a playbook."""
         (self.directory / "vars.json").write_text(json.dumps({**self.variables, **variables}))
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.directory / "hosts.yml")]
-        command += ["--extra-vars", f"@{self.directory / 'vars.json'}", str(self.directory / "play.yml"), *options]
+        command += ["--extra-vars", f"@{self.directory / 'vars.json'}", str(playbook), *options]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
         return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
 
@@ -113,6 +117,29 @@ def test_static_volume(site: Site) -> None:
     assert site.converge("static_volume") == 0, "what the controllers add is left alone"
     volume = site.get(f"/api/v1/persistentvolumes/{claim['spec']['volumeName']}")
     assert volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]
+
+
+def test_shared_volumes(site: Site) -> None:
+    claim = f"{site.namespace}/logs"
+    volume = {"name": f"logs-{site.node}", "claim": claim, "size": "20Gi", "nfs": {"server": "nas.home.arpa", "path": "/export/logs"}}
+
+    def storage(*options: str, **variables: Any) -> str:
+        result = site.play(CHECKOUT / "playbooks" / "storage.yml", "--tags", "static_volume", *options, **variables)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    quiet = storage()
+    assert quiet.count("TASK [homelab.data_platform.static_volume : ") == 2, quiet  # the node's own, and the check of its arguments
+    for options, changed in (("--check", "--diff"), 1), (("--limit", site.node), 0), ((), 1), ((), 0):
+        assert sum(int(count) for count in re.findall(r"changed=(\d+)", storage(*options, shared_volumes=[volume]))) == changed, options
+    found = site.get(f"/api/v1/namespaces/{site.namespace}/persistentvolumeclaims/logs")
+    assert found["spec"]["volumeName"] == volume["name"]
+    assert f"{volume['name']}: no longer declared" in re.sub(r"\s+", " ", storage(shared_volumes=[]))
+
+    inventory = site.directory / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"control": yaml.safe_load(inventory.read_text())["control"]}))
+    storage(shared_volumes=[{**volume, "name": f"dags-{site.node}", "claim": f"{site.namespace}/dags"}])
+    assert site.get(f"/api/v1/persistentvolumes/dags-{site.node}"), "a site without a single node of its own has them too"
 
 
 def test_rbac(site: Site) -> None:

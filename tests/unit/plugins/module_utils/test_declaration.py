@@ -10,6 +10,7 @@ import pytest
 import yaml
 from ansible_collections.homelab.data_platform.plugins.module_utils.declaration import (
     DISK_KEYS,
+    SHARED_KEYS,
     VOLUME_KEYS,
     Host,
     Unreadable,
@@ -93,6 +94,7 @@ def with_volume(**changes: Any) -> dict[str, Any]:
         with_disk(state="absent", destroy="airflow-data"),
         {"proxmox_vmid": 301, "data_disks": [{"name": "airflow-data", "state": "absent"}]},
         {"proxmox_vmid": 301, "data_disks": [{**DISK, "name": "old", "state": "absent"}, DISK]},  # one takes the other's place
+        with_volume(labels={"volume": "db", "example.org/tier": ""}),
     ],
 )
 def test_what_is_accepted(node: dict[str, Any]) -> None:
@@ -160,6 +162,10 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
         (with_volume(mode=0o700), "data_disks[0].volumes[0].mode is 448", "in quotes"),
         (with_volume(mode="rwx"), "data_disks[0].volumes[0].mode is 'rwx'", "in quotes"),
         (with_volume(access_modes=["RWO"]), "data_disks[0].volumes[0].access_modes is ['RWO']", "ReadWriteOnce"),
+        (with_volume(labels=["db"]), "data_disks[0].volumes[0].labels is ['db']", "the claim selects it"),
+        (with_volume(labels={"a b": "x"}), "data_disks[0].volumes[0].labels is 'a b'", "keys of Kubernetes' labels"),
+        (with_volume(labels={"a": True}), "data_disks[0].volumes[0].labels.a is True", "text in quotes"),
+        (with_volume(labels={"homelab.data-platform/disk": "x"}), "data_disks[0].volumes[0].labels.homelab", "this label is ours"),
         (with_volume(size="51Gi"), "data_disks[0].volumes is '51 GiB in all'", "which is 50 GiB"),
     ],
 )
@@ -173,6 +179,103 @@ def test_what_is_refused(node: dict[str, Any], place: str, words: str) -> None:
 def test_the_mount_point_itself_is_for_adopted_disks() -> None:
     disk = with_disk(uuid="6f1c0000-1111-2222-3333-444444444444", volumes=[{"name": "data", "path": ".", "claim": "a/b", "size": "1Gi"}])
     assert problems(worker_1=disk) == []
+
+
+SHARED: dict[str, Any] = {
+    "name": "airflow-logs",
+    "claim": "airflow/logs",
+    "size": "20Gi",
+    "nfs": {"server": "nas.home.arpa", "path": "/export/airflow-logs"},
+}
+CSI: dict[str, Any] = {"driver": "efs.csi.aws.com", "volume_handle": "fs-0123456789abcdef0"}
+
+
+def with_shared(**changes: Any) -> dict[str, Any]:
+    """Return a shared volume that differs; None removes a key."""
+    return {key: value for key, value in {**SHARED, **changes}.items() if value is not None}
+
+
+def with_nfs(**changes: Any) -> dict[str, Any]:
+    return with_shared(nfs={key: value for key, value in {**SHARED["nfs"], **changes}.items() if value is not None})
+
+
+def with_csi(**changes: Any) -> dict[str, Any]:
+    return with_shared(nfs=None, csi={key: value for key, value in {**CSI, **changes}.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    "volume",
+    [
+        SHARED,
+        with_shared(access_modes=["ReadOnlyMany"], mount_options=["nfsvers=4.1", "hard"], labels={"volume": "logs"}),
+        with_shared(size="900Ti", mount_options=[], csi=None),  # summed against nothing
+        with_nfs(server="192.168.0.20", path="/", read_only=True),
+        with_nfs(server="fd00::20"),
+        with_csi(),
+        with_csi(fs_type="", attributes={"encryptInTransit": "true"}, node_stage_secret="kube-system/a", node_publish_secret="a/b"),
+    ],
+)
+def test_shared_volumes_that_are_accepted(volume: dict[str, Any]) -> None:
+    everywhere = {"shared_volumes": [volume]}
+    assert problems(bastion=everywhere, worker_1={**NODE, **everywhere}, worker_2=everywhere) == []
+    assert problems(bastion=everywhere) == []
+
+
+@pytest.mark.parametrize(
+    ("volumes", "place", "words"),
+    [
+        ({}, "shared_volumes is {}", "wanted a list of volumes"),
+        (None, "shared_volumes is None", "wanted a list of volumes"),
+        (["x"], "shared_volumes[0] is 'x'", "name, claim, size, and nfs or csi"),
+        ([with_shared(name="Logs")], "shared_volumes[0].name is 'Logs'", "small letters"),
+        ([with_shared(name=None)], "shared_volumes[0].name is not set", "small letters"),
+        ([with_shared(claim="logs")], "shared_volumes[0].claim is 'logs'", "namespace/name"),
+        ([with_shared(size="20GB")], "shared_volumes[0].size is '20GB'", "20Gi"),
+        ([with_shared(access_modes="ReadWriteMany")], "shared_volumes[0].access_modes is 'ReadWriteMany'", "wanted a list of"),
+        ([with_shared(labels={"volume": 1})], "shared_volumes[0].labels.volume is 1", "text in quotes"),
+        ([with_shared(mount_options="hard,nfsvers=4")], "shared_volumes[0].mount_options is 'hard,nfsvers=4'", "[nfsvers=4.1, hard]"),
+        ([with_shared(acess_modes=[])], "shared_volumes[0].acess_modes is []", "did you mean access_modes?"),
+        ([with_shared(path="logs")], "shared_volumes[0].path is 'logs'", "there are name, claim, size"),
+        ([with_shared(nfs=None)], "shared_volumes[0]: what carries it is not set", "wanted one of nfs, csi"),
+        ([with_shared(csi=CSI)], "shared_volumes[0]: what carries it is 'nfs and csi'", "wanted one of nfs, csi"),
+        ([with_shared(nfs="nas:/export")], "shared_volumes[0].nfs is 'nas:/export'", "a mapping of server, path, read_only"),
+        ([with_nfs(server=None)], "shared_volumes[0].nfs.server is not set", "name or address"),
+        ([with_nfs(server="changeme")], "shared_volumes[0].nfs.server is 'changeme'", "name or address"),
+        ([with_nfs(server="nas:/export")], "shared_volumes[0].nfs.server is 'nas:/export'", "name or address"),
+        ([with_nfs(path="export")], "shared_volumes[0].nfs.path is 'export'", "absolute path"),
+        ([with_nfs(path="/export/../etc")], "shared_volumes[0].nfs.path is '/export/../etc'", "absolute path"),
+        ([with_nfs(readonly=True)], "shared_volumes[0].nfs.readonly is True", "did you mean read_only?"),
+        ([with_nfs(read_only="yes")], "shared_volumes[0].nfs.read_only is 'yes'", "true or false"),
+        ([with_csi(driver="EFS CSI")], "shared_volumes[0].csi.driver is 'EFS CSI'", "kubectl get csidrivers"),
+        ([with_csi(volume_handle=None)], "shared_volumes[0].csi.volume_handle is not set", "the driver knows the volume by"),
+        ([with_csi(volume_handle="TODO")], "shared_volumes[0].csi.volume_handle is 'TODO'", "the driver knows the volume by"),
+        ([with_csi(fs_type=4)], "shared_volumes[0].csi.fs_type is 4", "a filesystem's name"),
+        ([with_csi(attributes={"a": True})], "shared_volumes[0].csi.attributes is {'a': True}", "text in quotes"),
+        ([with_csi(node_stage_secret="smb")], "shared_volumes[0].csi.node_stage_secret is 'smb'", "namespace/name of a Secret"),
+        ([with_csi(volumeHandle="x")], "shared_volumes[0].csi.volumeHandle is 'x'", "did you mean volume_handle?"),
+        ([SHARED, with_shared(name="b")], "shared_volumes[1].claim is 'airflow/logs'", "shared_volumes[0].claim has the same value"),
+        ([SHARED, with_shared(claim="a/b")], "shared_volumes[1].name is 'airflow-logs'", "shared_volumes[0].name has the same value"),
+        (
+            [with_shared(claim="airflow/postgresql")],
+            "shared_volumes[0].claim is",
+            "data_disks[0].volumes[0].claim of worker-1 has the same",
+        ),
+        ([with_shared(name="airflow-data-postgresql")], "shared_volumes[0].name is", "the PersistentVolume of data_disks[0].volumes[0] of"),
+    ],
+)
+def test_shared_volumes_that_are_refused(volumes: Any, place: str, words: str) -> None:
+    everywhere = {"shared_volumes": volumes}
+    found = problems(bastion=everywhere, worker_1={**NODE, **everywhere}, worker_2=everywhere)
+    assert len(found) == 1, found
+    assert found[0].startswith(f"bastion: {place}")
+    assert words in found[0]
+
+
+def test_shared_volumes_are_declared_for_the_whole_cluster() -> None:
+    found = problems(worker_2={"shared_volumes": [SHARED]})
+    assert len(found) == 1
+    assert found[0].startswith("worker-2: shared_volumes is [{'name': 'airflow-logs'")
+    assert found[0].endswith("only those of bastion are read, and it does not have the same; wanted in group_vars/all")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +297,8 @@ def test_what_is_unique_over_all_hosts() -> None:
     assert found == [
         "worker-2: proxmox_vmid is '301'; proxmox_vmid of worker-1 has the same value; a virtual machine is one host",
         "worker-2: kubernetes_node_name is 'node'; kubernetes_node_name of worker-1 has the same value; a node of the cluster is one host",
+        "worker-2: the PersistentVolume of data_disks[0].volumes[0] is 'airflow-data-postgresql'; "
+        "the PersistentVolume of data_disks[0].volumes[0] of worker-1 has the same value; a PersistentVolume has a name of its own",
         "worker-2: data_disks[0].volumes[0].claim is 'airflow/postgresql'; "
         "data_disks[0].volumes[0].claim of worker-1 has the same value; a claim is bound to one volume",
     ]
@@ -257,12 +362,10 @@ def test_a_long_value_is_cut() -> None:
     assert len(problems(worker_1=with_disk(mount="x" * 500))[0]) < 250
 
 
-KEYS = st.sampled_from([*DISK_KEYS, *VOLUME_KEYS]) | st.text(max_size=4)
+KEYS = st.sampled_from(sorted({*DISK_KEYS, *VOLUME_KEYS, *SHARED_KEYS})) | st.text(max_size=4)
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*DISK_KEYS, *VOLUME_KEYS]) | st.text(max_size=4), inner, max_size=5)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
     max_leaves=25,
 )
 
@@ -270,7 +373,8 @@ JUNK = st.recursive(
 @given(disks=JUNK, vmid=JUNK, name=JUNK, kubeconfig=JUNK, secret=JUNK)
 def test_nothing_that_yaml_can_hold_makes_it_stumble(disks: Any, vmid: Any, name: Any, kubeconfig: Any, secret: Any) -> None:
     node = {"data_disks": disks, "proxmox_vmid": vmid, "kubernetes_node_name": name, "proxmox_api_token_secret": secret}
-    problems(bastion={"platform_kubeconfig": kubeconfig, "minio_root_password": secret}, worker_1=node, worker_2={"data_disks": [disks]})
+    bastion = {"platform_kubeconfig": kubeconfig, "minio_root_password": secret, "shared_volumes": [disks]}
+    problems(bastion=bastion, worker_1=node, worker_2={"data_disks": [disks], "shared_volumes": disks})
 
 
 @given(number=st.integers(1, 10**6), unit=st.sampled_from("KMGT"))
