@@ -47,7 +47,7 @@ _value:
 """
 
 DISK_KEYS = ("name", "state", "uuid", "mount", "fstype", "options", "label", "immutable", "grow", "size", "volumes")
-VOLUME_KEYS = ("name", "path", "owner", "group", "mode")
+VOLUME_KEYS = ("name", "path", "size", "owner", "group", "mode")
 DEFAULT_KEYS = ("fstype", "options", "immutable", "grow")
 
 

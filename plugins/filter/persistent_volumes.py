@@ -58,8 +58,8 @@ from posixpath import join, normpath
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.static_volumes import UNITS
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.volume_objects import DISK_LABEL, Object, Volume, objects
+from ansible_collections.homelab.data_platform.plugins.module_utils.sizes import disk_size, gib, quantity
 
 
 def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_class: str = "static-local") -> list[Object]:
@@ -71,15 +71,6 @@ def persistent_volumes(disks: Sequence[Mapping[str, Any]], node: str, storage_cl
     _check_unique([f"{disk['name']}-{volume['name']}" for disk, volume in volumes], f"{node}: two volumes would have the name")
     _check_unique([str(volume["claim"]) for _disk, volume in volumes], f"{node}: two volumes are declared for the claim")
     return objects([_volume(disk, volume, node) for disk, volume in volumes], storage_class)
-
-
-def size_in_bytes(size: object, *, binary: bool = False) -> int:
-    """Read a size such as ``20Gi``; with ``binary``, ``50G`` means GiB as Proxmox counts."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(i)?)?", str(size).strip())
-    if not found or float(found[1]) <= 0:
-        raise ValueError(f"{size} is no size")
-    unit = (found[2] or "") + ("i" if found[2] and (binary or found[3]) else "")
-    return int(float(found[1]) * UNITS.get(unit, 1))
 
 
 def _volume(disk: Mapping[str, Any], volume: Mapping[str, Any], node: str) -> Volume:
@@ -106,14 +97,13 @@ def _check_room(disk: Mapping[str, Any], node: str) -> None:
     sizes = [_size(volume, f"{where}, volume {volume.get('name')}") for volume in disk.get("volumes") or []]
     if not sizes or "size" not in disk:
         return
-    try:
-        room = size_in_bytes(disk["size"], binary=True)
-    except ValueError as error:
-        raise AnsibleFilterError(f"{where}: size {error}; accepted is a number with K, M, G or T, such as 50G.") from None
+    room = disk_size(disk["size"])
+    if room is None:
+        raise AnsibleFilterError(f"{where}: size {disk['size']} is no size; accepted is a number with K, M, G or T, such as 50G.")
     if sum(sizes) > room:
-        gib = f"{sum(sizes) / 1024**3:g} GiB"
         raise AnsibleFilterError(
-            f"{where}: its volumes want {gib} together, the disk has {disk['size']} (binary): make the disk larger or the volumes smaller."
+            f"{where}: its volumes want {gib(sum(sizes))} together, the disk has {disk['size']} (binary): "
+            "make the disk larger or the volumes smaller."
         )
 
 
@@ -121,10 +111,10 @@ def _size(volume: Mapping[str, Any], where: str) -> int:
     for key in ("name", "claim", "size"):
         if not volume.get(key):
             raise AnsibleFilterError(f"{where}: {key} is missing; a volume has a name, a claim (namespace/name) and a size.")
-    try:
-        return size_in_bytes(volume["size"])
-    except ValueError as error:
-        raise AnsibleFilterError(f"{where}: size {error}; accepted is a Kubernetes quantity such as 20Gi.") from None
+    size = quantity(volume["size"])
+    if size is None:
+        raise AnsibleFilterError(f"{where}: size {volume['size']} is no size; accepted is a Kubernetes quantity such as 20Gi.")
+    return size
 
 
 def _claim(disk: Mapping[str, Any], volume: Mapping[str, Any], node: str) -> tuple[str, str]:

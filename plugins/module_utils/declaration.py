@@ -10,11 +10,11 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any, Callable, Optional
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.volume_objects import MANAGED, OWN_PREFIX, SOURCES
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import BUSES, OPTIONS
+from ansible_collections.homelab.data_platform.plugins.module_utils.sizes import disk_size, gib, quantity
 
 SERIAL = re.compile(r"[A-Za-z0-9_-]{1,20}")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -53,9 +53,6 @@ MINIO_VARIABLES = ("minio_url", "minio_root_user", "minio_root_password")
 FILE_VARIABLES = ("platform_kubeconfig", "platform_kubeconfig_file", "platform_ca_file")
 KNOWN_VARIABLES = (*HOST_VARIABLES, *SITE_VARIABLES, *PROXMOX_VARIABLES, "proxmox_api_port", *MINIO_VARIABLES, *FILE_VARIABLES)
 SECRET_VARIABLES = ("proxmox_api_token_secret", "minio_root_user", "minio_root_password", "platform_kubeconfig")
-
-_DISK_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_VOLUME_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
 
 
 class Hidden:
@@ -221,7 +218,7 @@ def _virtual_disk(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
     if size is ABSENT:
         if not there:
             yield f"{place}.size", size, "wanted a size such as 50G (50 GiB), or the slot of a disk that is there"
-    elif parse_disk_size(size) is None:
+    elif disk_size(size) is None:
         yield f"{place}.size", size, "wanted a size such as 50G: a number with K, M, G or T, binary as Proxmox counts"
     if volume not in (ABSENT, None) and not _matches(VOLUME, volume):
         yield f"{place}.volume", volume, "wanted a volume of Proxmox, such as local-lvm:vm-301-disk-1 or unused0"
@@ -263,7 +260,7 @@ def _volumes(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(volumes, list):
         yield f"{place}.volumes", volumes, "wanted a list of volumes"
         return
-    total = Decimal(0)
+    total = 0
     declared: list[tuple[str, Mapping[str, Any]]] = []
     for index, volume in enumerate(volumes):
         where = f"{place}.volumes[{index}]"
@@ -273,15 +270,17 @@ def _volumes(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
         declared.append((where, volume))
         yield from _unknown_keys(where, volume, VOLUME_KEYS)
         yield from _volume(where, volume, adopted=disk.get("uuid") not in (None, ""))
-        total += parse_quantity(volume.get("size")) or 0
+        total += quantity(volume.get("size")) or 0
+    if declared and _matches(SERIAL, disk.get("name")) and not _matches(SUBDOMAIN, disk["name"]):
+        yield f"{place}.name", disk["name"], "it begins the names of its PersistentVolumes; wanted small letters, digits and '-' only"
     yield from _twice(((f"{where}.name", volume.get("name")) for where, volume in declared), "a volume's name is unique on its disk")
     directories = {
         str(volume.get("name")): (f"{where}.path", volume.get("path") or volume.get("name")) for where, volume in reversed(declared)
     }
     yield from _twice(reversed(list(directories.values())), "each volume has a directory of its own")
-    capacity = parse_disk_size(disk.get("size"))
+    capacity = disk_size(disk.get("size"))
     if capacity is not None and total > capacity:
-        yield f"{place}.volumes", f"{_gib(total)} in all", f"wanted no more than the disk's size {disk['size']}, which is {_gib(capacity)}"
+        yield f"{place}.volumes", f"{gib(total)} in all", f"wanted no more than the disk's size {disk['size']}, which is {gib(capacity)}"
 
 
 def _volume(where: str, volume: Mapping[str, Any], adopted: bool) -> Iterator[Finding]:
@@ -305,7 +304,7 @@ def _claimed(where: str, volume: Mapping[str, Any]) -> Iterator[Finding]:
     claim, size, modes = (volume.get(key, ABSENT) for key in ("claim", "size", "access_modes"))
     if not _is_claim(claim):
         yield f"{where}.claim", claim, "wanted namespace/name of a PersistentVolumeClaim, such as airflow/postgresql"
-    if not parse_quantity(size):
+    if not quantity(size):
         yield f"{where}.size", size, "wanted a quantity of Kubernetes, such as 20Gi"
     if modes not in (ABSENT, None) and not (isinstance(modes, list) and modes and all(mode in ACCESS_MODES for mode in modes)):
         yield f"{where}.access_modes", modes, f"wanted a list of {', '.join(ACCESS_MODES)}"
@@ -543,27 +542,6 @@ def _merged(problems: Sequence[Problem]) -> list[Problem]:
     for problem in problems:
         hosts.setdefault((problem.variable, repr(problem.value), problem.accepted), []).append(problem)
     return [replace(same[0], host=", ".join(dict.fromkeys(one.host for one in same))) for same in hosts.values()]
-
-
-def parse_disk_size(value: Any) -> Optional[int]:
-    """Return the bytes of a size as Proxmox writes it (``50G`` is 50 GiB), or None."""
-    match = (
-        re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE) if isinstance(value, str) else None
-    )
-    size = int(Decimal(match.group(1)) * _DISK_UNITS[match.group(2).upper()]) if match else 0
-    return size or None
-
-
-def parse_quantity(value: Any) -> Optional[Decimal]:
-    """Return the bytes of a quantity as Kubernetes writes it (``20Gi``, ``20G``, ``1000``), or None."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return None
-    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)([kMGT]|[KMGT]i)?", str(value))
-    return Decimal(match.group(1)) * _VOLUME_UNITS[match.group(2) or ""] if match else None
-
-
-def _gib(size: Any) -> str:
-    return f"{float(size) / 1024**3:.4g} GiB"
 
 
 def _inside(path: str, directory: str) -> bool:

@@ -106,6 +106,11 @@ options:
           path:
             description: Path of the directory on the disk. Default is the name. V(.), the mount point itself, is for adopted disks only.
             type: str
+          size:
+            description:
+              - What Kubernetes is told that the volume holds, such as V(20Gi). Nothing limits the directory to it.
+              - The sizes of a disk's volumes together must not exceed its filesystem.
+            type: str
           owner:
             description:
               - Owner at creation, a number or the name of a user of this host. Default is root.
@@ -228,6 +233,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.storage.syst
 VOLUME = {
     "name": {"type": "str", "required": True},
     "path": {"type": "str"},
+    "size": {"type": "str"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "mode": {"type": "raw"},

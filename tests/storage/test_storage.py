@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -145,7 +146,7 @@ def test_a_disk_that_was_added_by_hand_is_adopted_untouched(site: Site) -> None:
     known = set(on(WORKER_2, "lsblk --nodeps --noheadings --paths --output NAME").split())
     virtual.add("scsi5", 1)
     (disk,) = set(on(WORKER_2, "lsblk --nodeps --noheadings --paths --output NAME").split()) - known
-    uuid = "6f1c2a0e-6d3b-4a53-9c1e-6b3f0f6f9a55"
+    uuid = str(uuid4())
     on(WORKER_2, f"mkfs.ext4 -q -U {uuid} {disk}")
     on(
         WORKER_2,

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import KubernetesError, Object
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.volume_objects import DISK_LABEL, SHARED_LABEL
+from ansible_collections.homelab.data_platform.plugins.module_utils.sizes import quantity
 
 KINDS = ("Namespace", "StorageClass", "PersistentVolume", "PersistentVolumeClaim")
 
@@ -30,8 +30,6 @@ ADVICE = {
     ),
     "PersistentVolumeClaim": "Declare it as it was, or stop what uses it and delete the claim; the volume keeps the data.",
 }
-
-UNITS = {unit + suffix: base**power for power, unit in enumerate("KMGTP", 1) for suffix, base in (("i", 1024), ("", 1000))}
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,11 @@ def hostnames(volume: Object) -> list[str]:
     return [name for entry in expressions if entry.get("key") == "kubernetes.io/hostname" for name in entry.get("values") or []]
 
 
-def size_in_bytes(size: object) -> int:
-    """Read a quantity such as ``20Gi``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTP]i?)?", str(size).strip())
-    if not found:
+def _bytes(size: object) -> int:
+    found = quantity(size)
+    if found is None:
         raise KubernetesError(f"{size} is no size; accepted is a Kubernetes quantity such as 20Gi.")
-    return int(float(found[1]) * UNITS.get(found[2] or "", 1))
+    return found
 
 
 def _problems(wanted: Object, current: Object | None) -> Iterator[str]:
@@ -111,7 +108,7 @@ def _problems(wanted: Object, current: Object | None) -> Iterator[str]:
 
 def _volume_problems(wanted: Object, current: Object) -> Iterator[str]:
     have, want = (_value(found, "spec.capacity.storage") for found in (current, wanted))
-    if size_in_bytes(want) < size_in_bytes(have):
+    if _bytes(want) < _bytes(have):
         yield f"{label(wanted)} has {have}, declared is {want}: a volume is not made smaller, declare {have} or more."
     holder, claim = (_claim(found) for found in (current, wanted))
     if holder and holder != claim:
@@ -141,7 +138,7 @@ def _volume_changes(wanted: Object, current: Object, everything: Mapping[str, Ob
     """What has to be patched in a PersistentVolume's spec, and a word for each change."""
     spec: Object = {}
     why = []
-    if size_in_bytes(_value(wanted, "spec.capacity.storage")) > size_in_bytes(_value(current, "spec.capacity.storage")):
+    if _bytes(_value(wanted, "spec.capacity.storage")) > _bytes(_value(current, "spec.capacity.storage")):
         spec["capacity"] = wanted["spec"]["capacity"]
         why.append("grown")
     options = _value(wanted, "spec.mountOptions")

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import grp
 import pwd
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.sizes import disk_size, quantity
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.fstab import normal
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import StorageError
 
 LABEL_LIMITS = {"ext4": 16, "xfs": 12}
-SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 DEFAULT_FSTYPE = "ext4"
 DEFAULT_OPTIONS = ("nofail", "noatime")
@@ -31,6 +30,8 @@ class Volume:
     owner: int | None = None
     group: int | None = None
     mode: int | None = None
+    size: int | None = None
+    """What Kubernetes is told that it holds, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def _volumes(declared: Sequence[Mapping[str, Any]], adopted: bool) -> tuple[Volu
             owner=parse_id(volume.get("owner"), "owner", lambda name: pwd.getpwnam(name).pw_uid),
             group=parse_id(volume.get("group"), "group", lambda name: grp.getgrnam(name).gr_gid),
             mode=parse_mode(volume.get("mode")),
+            size=parse_capacity(volume["size"]) if volume.get("size") else None,
         )
     return tuple(volumes.values())
 
@@ -177,7 +179,15 @@ def parse_mode(value: Any) -> int | None:
 
 def parse_size(value: str) -> int:
     """Turn a size as Proxmox writes it (``50G`` is 50 GiB) into bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
-    if not match:
+    size = disk_size(str(value))
+    if size is None:
         raise StorageError(f"size {value!r}; wanted a number with K, M, G or T, such as 50G")
-    return int(float(match.group(1)) * SIZE_UNITS[match.group(2).upper()])
+    return size
+
+
+def parse_capacity(value: str) -> int:
+    """Turn a quantity as Kubernetes writes it (``20Gi``) into bytes."""
+    size = quantity(str(value))
+    if size is None:
+        raise StorageError(f"volume size {value!r}; wanted a quantity of Kubernetes, such as 20Gi")
+    return size

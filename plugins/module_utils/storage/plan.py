@@ -31,7 +31,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.storage.step
     Wipe,
     WriteFile,
 )
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import StorageError
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import StorageError, binary_size
 
 # What kubelet's fsGroup adds to the top directory of a volume: rwx for user and group, and setgid; the group becomes the fsGroup.
 FS_GROUP_BITS = 0o2770
@@ -138,6 +138,7 @@ class _Part:
         self._check_place()
         if self.device:
             self._check_contents(self.device)
+            self._check_room(self.device)
             self._check_mount(self.device)
         self._check_fstab()
 
@@ -183,6 +184,17 @@ class _Part:
                 f"{device.path} is not blank and is not formatted. Found: {what}. Wanted: {disk.fstype} or a blank disk. "
                 f"To keep what is there, declare it (fstype, or uuid to adopt a filesystem). "
                 f"To destroy it, name this disk once: filesystem_wipe: [{disk.name}]"
+            )
+
+    def _check_room(self, device: Device) -> None:
+        """Volumes are directories: nothing keeps them from filling the disk, so at least their sum has to fit."""
+        total = sum(volume.size or 0 for volume in self.disk.volumes)
+        # A filesystem that is still to be made or grown fills its device.
+        made = self.filesystem.size if self.filesystem and not self.disk.grow else device.size
+        if made is not None and total > made:
+            raise StorageError(
+                f"its volumes want {binary_size(total)} together, the filesystem on {device.path} holds {binary_size(made)}. "
+                "Let the disk grow (size), or declare smaller volumes."
             )
 
     def _check_mount(self, device: Device) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.filter.persistent_volumes import persistent_volumes, size_in_bytes
+from ansible_collections.homelab.data_platform.plugins.filter.persistent_volumes import persistent_volumes
 
 
 def disk(*volumes: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -82,11 +82,3 @@ def test_refusals(disks: list[dict[str, Any]], message: str) -> None:
 
 def test_a_disk_may_be_filled_to_the_brim() -> None:
     assert persistent_volumes([disk({**POSTGRESQL, "size": "50Gi"})], "node")
-
-
-@pytest.mark.parametrize(
-    ("size", "binary", "expected"),
-    [("20Gi", False, 20 * 1024**3), ("1G", False, 10**9), ("1G", True, 1024**3), ("512", False, 512), ("1.5Ti", False, 3 * 1024**4 // 2)],
-)
-def test_sizes(size: str, binary: bool, expected: int) -> None:
-    assert size_in_bytes(size, binary=binary) == expected

@@ -15,8 +15,6 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.declaration 
     Host,
     Unreadable,
     check,
-    parse_disk_size,
-    parse_quantity,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +106,7 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
         (with_disk(destroy="airflow-data"), "data_disks[0].destroy is 'airflow-data'", "with state: absent only"),
         (with_disk(state="absent", destroy=True), "data_disks[0].destroy is True", "the disk's own name, airflow-data"),
         (with_disk(volume="disk-1"), "data_disks[0].volume is 'disk-1'", "wanted a volume of Proxmox"),
+        (with_disk(name="Data_1"), "data_disks[0].name is 'Data_1'", "it begins the names of its PersistentVolumes"),
         ({"data_disks": {}}, "data_disks is {}", "wanted a list of disks"),
         ({"data_disks": ["x"], "proxmox_vmid": 301}, "data_disks[0] is 'x'", "wanted a disk"),
         ({"data_disks": [DISK]}, "proxmox_vmid is not set", "number of the virtual machine"),
@@ -375,17 +374,6 @@ def test_nothing_that_yaml_can_hold_makes_it_stumble(disks: Any, vmid: Any, name
     node = {"data_disks": disks, "proxmox_vmid": vmid, "kubernetes_node_name": name, "proxmox_api_token_secret": secret}
     bastion = {"platform_kubeconfig": kubeconfig, "minio_root_password": secret, "shared_volumes": [disks]}
     problems(bastion=bastion, worker_1=node, worker_2={"data_disks": [disks], "shared_volumes": disks})
-
-
-@given(number=st.integers(1, 10**6), unit=st.sampled_from("KMGT"))
-def test_disk_sizes_are_binary(number: int, unit: str) -> None:
-    assert parse_disk_size(f"{number}{unit}") == parse_quantity(f"{number}{unit}i")
-
-
-def test_quantities() -> None:
-    assert parse_quantity("20G") == 20 * 10**9
-    assert parse_quantity("1.5Gi") == 1.5 * 1024**3
-    assert [bad for bad in ("", "Gi", "1 Gi", "-1Gi", "1gi", None, True, 1.5) if parse_quantity(bad) is not None] == []
 
 
 @pytest.mark.parametrize("inventory", ["homelab", "lab"])

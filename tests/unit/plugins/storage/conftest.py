@@ -158,9 +158,10 @@ class Host:
 
         _status, printed = self._fork(call)
         assert "Traceback" not in printed, printed
-        # The controller's side of Ansible, present here, shows warnings at once.
+        # The controller's side of Ansible, where a test has loaded it, shows warnings at once; else they are in the answer.
         *warnings, answer = printed.strip().splitlines()
-        result: dict[str, Any] = {**json.loads(answer), "warnings": " ".join(warnings)}
+        result: dict[str, Any] = json.loads(answer)
+        result["warnings"] = " ".join([*warnings, *map(str, result.get("warnings", []))])
         if result.get("failed"):
             raise ModuleFailedError(result)
         return result

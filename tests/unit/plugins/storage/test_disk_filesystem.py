@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -529,7 +530,7 @@ def test_adoption_with_the_wrong_type(host: Host) -> None:
 
 
 def test_adoption_of_what_is_not_there(host: Host) -> None:
-    uuid = "6f1c2a0e-6d3b-4a53-9c1e-6b3f0f6f9a55"
+    uuid = str(uuid4())
     predicted = host.run(disk(uuid=uuid), check=True)
     assert "no filesystem with the UUID" in predicted["warnings"]
     assert not any("make ext4" in action for action in predicted["actions"])

@@ -26,7 +26,12 @@ DECLARED: dict[str, Any] = {
 
 def test_keys_of_other_layers_are_passed_over() -> None:
     assert filesystem_disks([DECLARED]) == [
-        {"name": "airflow-data", "size": "50G", "mount": "/mnt/airflow-data", "volumes": [{"name": "postgresql", "owner": 999}]}
+        {
+            "name": "airflow-data",
+            "size": "50G",
+            "mount": "/mnt/airflow-data",
+            "volumes": [{"name": "postgresql", "size": "20Gi", "owner": 999}],
+        }
     ]
 
 

@@ -127,6 +127,15 @@ def test_an_owner_that_is_not_written_down_is_not_compared() -> None:
     assert steps(converged(pg=Directory(70, 70, 0o700, False)), declare(volumes=[{"name": "pg"}])) == []
 
 
+@pytest.mark.parametrize(("grow", "room"), [(True, 50), (False, 40)])
+def test_volumes_have_to_fit_into_the_filesystem(grow: bool, room: int) -> None:
+    state = replace(converged().disks["data"], device=device(50 * GIB, 40 * GIB))
+    current = replace(converged(), disks={"data": state})
+    assert planned(current, declare(grow=grow, volumes=[{"name": "a", "size": "1Gi"}, {"name": "b", "size": f"{room - 1}Gi"}]))
+    with pytest.raises(StorageError, match=f"want {room + 1} GiB together, the filesystem on /dev/sdb holds {room} GiB"):
+        planned(current, declare(grow=grow, volumes=[{"name": "a", "size": "1Gi"}, {"name": "b", "size": f"{room}Gi"}]))
+
+
 def test_a_detached_disk_is_expected_back_with_its_filesystem() -> None:
     """In check mode: the layer below attaches it, and fstab says that it has a filesystem."""
     current = Current({"data": DiskState(None, Place("directory", None, (), True))}, LINE, order=converged().order)
