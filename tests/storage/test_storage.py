@@ -85,7 +85,7 @@ def test_check_mode_foretells_what_the_run_then_does(site: Site) -> None:
     assert filesystem(PLACE)["source"] == device("scratch")
     assert on(WORKER_2, f"stat --format=%u:%a {PLACE}/cache").strip() == "1000:770"
     assert get("pvc", "cache")["spec"]["volumeName"] == "scratch-cache"
-    assert changed(site.play(STORAGE)) == {WORKER_1.name: 0, WORKER_2.name: 0}
+    assert not any(changed(site.play(STORAGE)).values())
 
 
 def test_a_disk_grows_with_its_filesystem_and_its_volume(site: Site) -> None:

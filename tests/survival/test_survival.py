@@ -68,7 +68,7 @@ def test_a_run_that_is_killed_before_any_task_is_finished_by_the_next(site: Site
         killed += 1
         data()
     assert killed >= 8, result.stdout + result.stderr
-    assert changed(site.play("playbooks/storage.yml")) == {WORKER_1.name: 0, WORKER_2.name: 0}
+    assert not any(changed(site.play("playbooks/storage.yml")).values())
     assert "ext4" in on(WORKER_2, f"findmnt --noheadings --output FSTYPE {SCRATCH}")
     assert get("pv", "scratch-cache")["spec"]["claimRef"]["name"] == "cache"
     data()
