@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,14 @@ class MemoryGuest:
     disks: dict[tuple[int, str], GuestDisk] = field(default_factory=dict)
     sizes: dict[tuple[int, str], int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+
+    def start(self, vmid: int, disks: Mapping[str, GuestDisk]) -> None:
+        for slot, disk in disks.items():
+            self.plug(vmid, slot, disk)
+
+    def stop(self, vmid: int) -> None:
+        for key in [key for key in self.disks if key[0] == vmid]:
+            del self.disks[key]
 
     def plug(self, vmid: int, slot: str, disk: GuestDisk) -> None:
         self.disks[vmid, slot] = disk
