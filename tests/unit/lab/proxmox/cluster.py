@@ -26,13 +26,16 @@ SERVICE = {"/vms": ["VM.Audit", "VM.Config.Disk", "VM.Config.Options", "VM.Power
 
 @dataclass
 class MemoryGuest:
-    """A guest that keeps what it is given; disks in ``held`` are in use and cannot be taken away."""
+    """A guest that keeps what it is given; disks in ``held`` are in use and cannot be taken away; ``broken`` says why it does not start."""
 
     disks: dict[tuple[int, str], GuestDisk] = field(default_factory=dict)
     sizes: dict[tuple[int, str], int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+    broken: str = ""
 
     def start(self, vmid: int, disks: Mapping[str, GuestDisk]) -> None:
+        if self.broken:
+            raise GuestError(self.broken)
         for slot, disk in disks.items():
             self.plug(vmid, slot, disk)
 
