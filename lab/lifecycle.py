@@ -96,6 +96,8 @@ def vm() -> None:
     components.ensure([*bastion.COMPONENTS, virtual_machine.COMPONENT])
     STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
     _refuse(f"machine-{WORKER_1.name}", "is a container in this lab")
+    # A lab of containers that was killed leaves them on the same volumes.
+    nspawn_guest.detach_below(STATE)
     with _step("network: a switch and a namespace for each host"):
         network.up()
     ssh.write_configuration()
@@ -108,6 +110,7 @@ def vm() -> None:
     if not worker.on:
         # Proxmox switches on what should run when it starts itself.
         service.stop(proxmox.name)
+        proxmox_host.switch_on(WORKER_1)
     proxmox.start()
     _wait(proxmox)
     with _step(f"{control.host.name}: systemd and sshd"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab import node, pki, secret_store
 from lab.nspawn_guest import NspawnGuest
 from lab.proxmox.guest import Guest
-from lab.proxmox.state import seed, volume_file
+from lab.proxmox.state import Store, seed, volume_file
 from lab.qemu_guest import QemuGuest
 from lab.service import Service
 from lab.settings import CHECKOUT, NODES, PROXMOX, PROXMOX_PORT, PROXMOX_TOKEN_ID, PROXMOX_USER, STATE, WORKER_1, Node
@@ -37,6 +37,11 @@ def virtual_guest() -> QemuGuest:
 def boot_volume(worker: Node) -> Path:
     """The file behind a machine's boot disk, once the service has been described."""
     return volume_file(_DIRECTORY, _boot_disk(worker))
+
+
+def switch_on(worker: Node) -> None:
+    """Let the machine be on from the service's next start."""
+    Store(_DIRECTORY).set_status(worker.vmid, "running")
 
 
 def service(guest: Callable[[], Guest] = guest, config: Mapping[str, str] | None = None) -> Service:

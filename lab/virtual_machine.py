@@ -45,7 +45,7 @@ class VirtualMachine:
     @property
     def directory(self) -> Path:
         """Where the machine's state lies, its disks apart."""
-        return STATE / "machines" / self.node.name
+        return STATE / "virtual-machines" / self.node.name
 
     @property
     def on(self) -> bool:
@@ -57,15 +57,14 @@ class VirtualMachine:
         return Qmp(self._socket)
 
     def make_root(self, volume: Path) -> None:
-        """Fill the boot volume, unless that was done with the same component. The machine must be off.
+        """Fill the boot volume, unless that was done with the same component; a machine that runs on another one is switched off.
 
-        Raises LabError when it is on or a program fails.
+        Raises LabError when a program fails.
         """
         note, source = self.directory / "made-of", str(component(COMPONENT))
         if note.exists() and note.read_text() == source and volume.exists():
             return
-        if self.on:
-            raise LabError(f"{self.node.name} runs and was made of other components; take the lab down first: make lab-down")
+        self.power_off()
         root, upper, work = (self.directory / name for name in ("root", "upper", "work"))
         unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)

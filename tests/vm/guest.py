@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.settings import WORKER_1
-from tests.platform.reality import on, wait_for
+from tests.platform.reality import on
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,8 @@ def device(serial: str) -> str:
 
 def links(path: str) -> set[str]:
     """The names in /dev/disk/by-id that udev gave a device, once it has done with it."""
-    say("udevadm settle")
-    found = say(f"udevadm info --query=symlink {path}").split()
-    names = {link.removeprefix("disk/by-id/") for link in found if link.startswith("disk/by-id/")}
-    assert {shell(f"readlink -f /dev/disk/by-id/{name}") for name in names} <= {path}
-    return names
+    listing = shell("udevadm settle; cd /dev/disk/by-id; for link in *; do echo $link $(readlink -f $link); done")
+    return {name for name, _, target in (line.partition(" ") for line in listing.splitlines()) if target == path}
 
 
 def properties(path: str) -> dict[str, str]:
@@ -77,11 +74,6 @@ def fstab(place: str) -> tuple[str, str, str]:
     return line[0], line[2], line[3]
 
 
-def boot_id() -> str:
-    """What changes with every boot."""
-    return say("cat /proc/sys/kernel/random/boot_id")
-
-
 def sentinel(place: str) -> str:
     """Write a MiB of noise unless it is there, down to the disk; its checksum."""
     file = f"{place}/sentinel"
@@ -92,10 +84,3 @@ def sentinel(place: str) -> str:
 def checksum(place: str) -> str:
     """The checksum of what `sentinel` wrote."""
     return say(f"sha256sum {place}/sentinel").split()[0]
-
-
-def wait_until_mounted(place: str) -> Mounted:
-    """A disk that is checked first is mounted a moment after sshd answers."""
-    found = wait_for(f"the mount of {place}", lambda: mounted(place), 120)
-    assert isinstance(found, Mounted)
-    return found
