@@ -65,6 +65,10 @@ unit: components ## the unit tests, against the real programs that the lab is bu
 molecule: lab-host setup ## the default scenario on the lab
 	$(STEP) "molecule: default" molecule test --scenario-name default
 
+.PHONY: test-vm
+test-vm: lab-host setup ## disks and filesystems on a real virtual machine (QEMU; KVM where it works)
+	$(STEP) "molecule: vm" molecule test --scenario-name vm
+
 .PHONY: bench
 bench: lab-host setup ## measure, and write docs/benchmarks.md (COLD=1: the build of the components too)
 	@python -m lab bench

@@ -1,4 +1,4 @@
-"""`python -m lab up | down | status | hosts | kubectl ... | run ...`: the lab from the command line."""
+"""`python -m lab up | down | status | hosts | vm | kubectl ... | run ...`: the lab from the command line."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="bring the hosts up, then run site.yml")
     commands.add_parser("hosts", help="bring the hosts up, nothing more")
+    commands.add_parser("vm", help="bring up a virtual machine, the bastion and Proxmox, nothing more")
     commands.add_parser("down", help="remove hosts, namespaces and state")
     commands.add_parser("status", help="say what runs and where everything is")
     commands.add_parser("bench", help="measure, on a lab made anew, and write docs/benchmarks.md")

@@ -7,6 +7,8 @@ from lab.machine import Machine
 from lab.settings import BASTION, CHECKOUT
 
 MIRROR = "/srv/mirror"
+COMPONENTS = ("machine", "wheels", "helm", "spark-operator")
+"""What it is made of."""
 
 
 def machine() -> Machine:

@@ -15,13 +15,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab import bastion, components, control_plane, git_server, network, node, nspawn_guest, object_store, pki, proxmox_host, service, ssh
+from lab import (
+    bastion,
+    components,
+    control_plane,
+    git_server,
+    network,
+    node,
+    nspawn_guest,
+    object_store,
+    pki,
+    proxmox_host,
+    service,
+    ssh,
+    virtual_machine,
+)
 from lab.components import host as packages
 from lab.machine import Machine, unmount_below
-from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, NODES, STATE, SWITCH
+from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, NODES, STATE, SWITCH, WORKER_1
 from lab.shell import LabError, in_namespace
 
 _console = Console(highlight=False)
+_VIRTUAL = {"machine": "pc-i440fx-9.2", "scsihw": "virtio-scsi-pci"}
+"""QEMU gets one controller; and of this machine type, SCSI disks still go by their serial. A test turns to a newer one."""
 
 
 def up() -> int:
@@ -36,6 +52,7 @@ def hosts() -> None:
     packages.ensure_packages()
     components.ensure()
     STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
+    _refuse(f"vm-{WORKER_1.name}", "is a virtual machine in this lab")
     with _step("network: a switch and a namespace for each host"):
         network.up()
     ssh.write_configuration()
@@ -71,6 +88,41 @@ def hosts() -> None:
     for worker in NODES:
         with _step(f"{worker.name}: Ready"):
             _await(partial(node.ready, worker), partial(node.why_not_ready, worker))
+
+
+def vm() -> None:
+    """What the disks and filesystems of a real virtual machine take, and no more: the bastion, Proxmox, and k8s-worker-01 under QEMU."""
+    packages.ensure_packages((*packages.PACKAGES, *packages.EMULATOR))
+    components.ensure([*bastion.COMPONENTS, virtual_machine.COMPONENT])
+    STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
+    _refuse(f"machine-{WORKER_1.name}", "is a container in this lab")
+    # A lab of containers that was killed leaves them on the same volumes.
+    nspawn_guest.detach_below(STATE)
+    with _step("network: a switch and a namespace for each host"):
+        network.up()
+    ssh.write_configuration()
+    pki.authority()
+    control, worker = bastion.machine(), virtual_machine.VirtualMachine(WORKER_1)
+    proxmox = proxmox_host.service(proxmox_host.virtual_guest, _VIRTUAL)
+    control.start()
+    with _step(f"{WORKER_1.name}: its root on the boot disk"):
+        worker.make_root(proxmox_host.boot_volume(WORKER_1))
+    if not worker.on:
+        # Proxmox switches on what should run when it starts itself.
+        service.stop(proxmox.name)
+        proxmox_host.switch_on(WORKER_1)
+    proxmox.start()
+    _wait(proxmox)
+    with _step(f"{control.host.name}: systemd and sshd"):
+        control.wait()
+    with _step(f"{WORKER_1.name}: kernel, systemd and sshd"):
+        worker.wait()
+
+
+def _refuse(program: str, state: str) -> None:
+    """End before a host is started in another form than the one in which it runs."""
+    if service.pid(program) is not None:
+        raise LabError(f"{WORKER_1.name} {state}: take the lab down first (make lab-down), or name another one by LAB_NAME.")
 
 
 def down() -> None:

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import service, ssh
+from lab import service
 from lab.components import path as component
-from lab.settings import ADMIN_USER, CONTROL_PLANE, HOSTS, NAME, STATE, Host
+from lab.provision import provision
+from lab.settings import NAME, STATE, Host
 from lab.shell import LabError, run
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -70,7 +71,7 @@ class Machine:
         if service.pid(self._service) is not None:
             return
         self._mount_root()
-        self._write_files()
+        provision(self.root, self.host, self.files, self.units)
         binds = [f"--bind={self.directory / 'kept' / place.strip('/').replace('/', '-')}:{place}" for place in self.kept]
         binds += [f"--bind-ro={source}:{place}" for place, source in self.read_only.items()]
         for place in self.kept:
@@ -159,45 +160,6 @@ class Machine:
             lower = component("machine") / "rootfs"
             run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", self.root])
             (self.directory / "made-of").write_text(self._components)
-
-    def _write_files(self) -> None:
-        hosts = "".join(f"{host.address} {' '.join(host.names)}\n" for host in HOSTS)
-        files = {
-            "/etc/hostname": f"{self.host.name}\n",
-            "/etc/resolv.conf": f"nameserver {CONTROL_PLANE.address}\n",
-            "/etc/hosts": f"127.0.0.1 localhost\n{hosts}",
-            **self.files,
-        }
-        for place, text in files.items():
-            file = self.root / place.lstrip("/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # A link would lead out of the machine.
-            file.unlink(missing_ok=True)
-            file.write_text(text)
-        self._write_ssh()
-        for unit in self.units:
-            run(["systemctl", f"--root={self.root}", "--quiet", "enable", unit])
-
-    def _write_ssh(self) -> None:
-        """The host's key and the administrator's: made by the lab, so that the first contact is a known one."""
-        if not (self.root / "home" / ADMIN_USER).exists():
-            run(["chroot", self.root, "useradd", "--create-home", "--shell", "/bin/bash", ADMIN_USER])
-        sudoers = self.root / "etc/sudoers.d" / ADMIN_USER
-        sudoers.write_text(f"{ADMIN_USER} ALL=(ALL) NOPASSWD: ALL\n")
-        sudoers.chmod(0o440)
-        key = ssh.host_key(self.host)
-        for source, mode in ((key, 0o600), (key.with_suffix(".pub"), 0o644)):
-            target = self.root / "etc/ssh" / f"ssh_host_ed25519_key{source.suffix}"
-            target.write_text(source.read_text())
-            target.chmod(mode)
-        (self.root / "etc/ssh/sshd_config.d").mkdir(exist_ok=True)
-        (self.root / "etc/ssh/sshd_config.d/lab.conf").write_text(
-            "PasswordAuthentication no\nHostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n"
-        )
-        authorized = self.root / "home" / ADMIN_USER / ".ssh/authorized_keys"
-        authorized.parent.mkdir(mode=0o700, exist_ok=True)
-        authorized.write_text(ssh.user_key().with_suffix(".pub").read_text())
-        run(["chroot", self.root, "chown", "-R", f"{ADMIN_USER}:", f"/home/{ADMIN_USER}/.ssh"])
 
     def _greets(self) -> bool:
         """Whether port 22 greets as an SSH server."""

@@ -7,13 +7,17 @@ SCSI disk's would be: one of the lab's stand-ins.
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.machine import Machine
 from lab.proxmox.guest import GuestDisk, GuestError
 from lab.settings import STATE
 from lab.shell import LabError, run
+
+_LOG = logging.getLogger(__name__)
 
 
 class NspawnGuest:
@@ -22,6 +26,17 @@ class NspawnGuest:
     def __init__(self, machines: dict[int, Machine]) -> None:
         self._machines = machines
 
+    def start(self, vmid: int, disks: Mapping[str, GuestDisk]) -> None:
+        """Show the machine its disks; the lab itself switches its containers on and off."""
+        for slot, disk in disks.items():
+            try:
+                self.plug(vmid, slot, disk)
+            except GuestError as error:
+                _LOG.warning("VM %s: %s: %s", vmid, slot, error)
+
+    def stop(self, vmid: int) -> None:
+        """Leave the container to the lab."""
+
     def plug(self, vmid: int, slot: str, disk: GuestDisk) -> None:
         """Show the disk to the machine; harmless when it is there already, and for a boot disk, which a container does without."""
         machine = self._machines.get(vmid)
@@ -29,10 +44,10 @@ class NspawnGuest:
             return
         record = _record(vmid, slot)
         record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"file": str(disk.path), "serial": disk.serial}))
+        record.write_text(json.dumps({"file": str(disk.path), "serial": disk.serial, "device_id": disk.device_id}))
         if machine.leader is not None:
             try:
-                _show(machine, slot, disk.path, disk.serial)
+                _show(machine, record)
             except LabError as error:
                 raise GuestError(str(error)) from error
 
@@ -61,8 +76,7 @@ class NspawnGuest:
     def replug(self, vmid: int) -> None:
         """Show a machine that was switched on all the disks that it had."""
         for record in sorted(_record(vmid, "").parent.glob("*.json")):
-            disk = json.loads(record.read_text())
-            _show(self._machines[vmid], record.stem, Path(disk["file"]), disk["serial"])
+            _show(self._machines[vmid], record)
 
 
 def detach_below(directory: Path) -> None:
@@ -72,9 +86,13 @@ def detach_below(directory: Path) -> None:
             run(["losetup", "--detach", entry["name"]])
 
 
-def _show(machine: Machine, slot: str, file: Path, serial: str | None) -> None:
+def _show(machine: Machine, record: Path) -> None:
+    disk = json.loads(record.read_text())
+    file, serial = Path(disk["file"]), disk["serial"]
+    # As udev reads the page with the disk's names: what the disk calls itself, the serial where that is all it has.
+    name = disk.get("device_id") or serial or f"drive-{record.stem}"
     device = _loop(file) or Path(run(["losetup", "--find", "--show", file]).strip())
-    properties = {"DEVTYPE": "disk", "ID_BUS": "scsi", "ID_MODEL": "QEMU_HARDDISK", "ID_SERIAL": f"0QEMU_QEMU_HARDDISK_drive-{slot}"}
+    properties = {"DEVTYPE": "disk", "ID_BUS": "scsi", "ID_MODEL": "QEMU_HARDDISK", "ID_SERIAL": f"0QEMU_QEMU_HARDDISK_{name}"}
     if serial:
         properties["ID_SCSI_SERIAL"] = serial
     number = _number(device)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from lab import node, pki, secret_store
 from lab.nspawn_guest import NspawnGuest
-from lab.proxmox.state import seed
+from lab.proxmox.guest import Guest
+from lab.proxmox.state import Store, seed, volume_file
+from lab.qemu_guest import QemuGuest
 from lab.service import Service
-from lab.settings import CHECKOUT, NODES, PROXMOX, PROXMOX_PORT, PROXMOX_TOKEN_ID, PROXMOX_USER, STATE
+from lab.settings import CHECKOUT, NODES, PROXMOX, PROXMOX_PORT, PROXMOX_TOKEN_ID, PROXMOX_USER, STATE, WORKER_1, Node
 from lab.shell import in_namespace, run
+from lab.virtual_machine import VirtualMachine
 
 _DIRECTORY = STATE / "proxmox"
 _PRIVILEGES = {
@@ -24,9 +29,27 @@ def guest() -> NspawnGuest:
     return NspawnGuest({worker.vmid: node.machine(worker) for worker in NODES})
 
 
-def service() -> Service:
-    """The API; what it knows already stays as it is."""
-    boot_disk = {"boot": "order=scsi0", "scsihw": "virtio-scsi-single", "cores": "2", "memory": "8192", "ostype": "l26"}
+def virtual_guest() -> QemuGuest:
+    """The same for a lab whose first node is a real virtual machine, and the only one that there is."""
+    return QemuGuest({WORKER_1.vmid: VirtualMachine(WORKER_1)})
+
+
+def boot_volume(worker: Node) -> Path:
+    """The file behind a machine's boot disk, once the service has been described."""
+    return volume_file(_DIRECTORY, _boot_disk(worker))
+
+
+def switch_on(worker: Node) -> None:
+    """Let the machine be on from the service's next start."""
+    Store(_DIRECTORY).set_status(worker.vmid, "running")
+
+
+def service(guest: Callable[[], Guest] = guest, config: Mapping[str, str] | None = None) -> Service:
+    """The API; what it knows already stays as it is.
+
+    Disks are plugged into what the factory `guest` makes; `config` is what differs in the virtual machines' configuration.
+    """
+    common = {"boot": "order=scsi0", "scsihw": "virtio-scsi-single", "cores": "2", "memory": "8192", "ostype": "l26", **(config or {})}
     seed(
         _DIRECTORY,
         vms=[
@@ -34,7 +57,7 @@ def service() -> Service:
                 "vmid": worker.vmid,
                 "name": worker.name,
                 "node": PROXMOX.name,
-                "config": {**boot_disk, "scsi0": f"local-lvm:vm-{worker.vmid}-disk-0,size=20G"},
+                "config": {**common, "scsi0": f"{_boot_disk(worker)},size=20G"},
             }
             for worker in NODES
         ],
@@ -46,12 +69,16 @@ def service() -> Service:
         "proxmox",
         [
             *(sys.executable, "-m", "lab.proxmox", "--state", _DIRECTORY, "--host", PROXMOX.address, "--port", str(PROXMOX_PORT)),
-            *("--cert", pair.certificate, "--key", pair.key, "--guest", "lab.proxmox_host:guest"),
+            *("--cert", pair.certificate, "--key", pair.key, "--guest", f"{__name__}:{guest.__name__}"),
         ],
         PROXMOX,
         _answers,
         {"PYTHONPATH": str(CHECKOUT)},
     )
+
+
+def _boot_disk(worker: Node) -> str:
+    return f"local-lvm:vm-{worker.vmid}-disk-0"
 
 
 def _answers() -> bool:

@@ -8,10 +8,14 @@ from lab.components import debian, go, images, python
 from lab.components.base import Component, ComponentError
 
 COMPONENTS: Mapping[str, Component] = {
-    component.name: component for component in (python.TOOLCHAIN, *go.TOOLS, python.CONTROL_HOST_WHEELS, debian.MACHINE, *images.IMAGES)
+    component.name: component
+    for component in (
+        *(python.TOOLCHAIN, *go.TOOLS, python.CONTROL_HOST_WHEELS),
+        *(debian.MACHINE, debian.MACHINE_VM, *images.IMAGES),
+    )
 }
-DEFAULT = tuple(name for name in COMPONENTS if name != python.TOOLCHAIN.name)
-"""What the lab runs; the toolchain joins only where it is needed."""
+DEFAULT = tuple(name for name in COMPONENTS if name not in (python.TOOLCHAIN.name, debian.MACHINE_VM.name))
+"""What the lab runs; the toolchain joins only where it is needed, the virtual machine where a real one is asked for."""
 
 
 def keys() -> dict[str, str]:

@@ -77,6 +77,26 @@ class Rootfs(Component):
         save_packages(root, target / "packages.txt")
 
 
+@dataclass(frozen=True)
+class VirtualMachine(Rootfs):
+    """A root filesystem with a kernel, for QEMU: beside `rootfs/` lie `vmlinuz` and `initrd.img`, which boot it."""
+
+    drivers: tuple[str, ...] = ()
+    """The kernel modules that the initial RAM disk holds: what it takes to find the root."""
+
+    def build(self, target: Path, job: Job) -> None:
+        """Bootstrap, then make an initial RAM disk of nothing but what is needed: a larger one is unpacked at every boot."""
+        super().build(target, job)
+        root = target / "rootfs"
+        job.step("the initial RAM disk")
+        (root / "etc/initramfs-tools/conf.d/lab").write_text("MODULES=list\n")
+        (root / "etc/initramfs-tools/modules").write_text("".join(f"{driver}\n" for driver in self.drivers))
+        job.run(["chroot", root, "update-initramfs", "-u", "-k", "all"])
+        for name in ("vmlinuz", "initrd.img"):
+            (file,) = (root / "boot").glob(f"{name}-*")
+            shutil.copyfile(file, target / name)
+
+
 def bootstrap(system: System, root: Path, job: Job) -> None:
     """Make a root filesystem at `root`. One that a former, interrupted build completed is kept."""
     if root.exists():
@@ -219,6 +239,12 @@ def _users(users: Sequence[User]) -> Iterator[str]:
         yield f"install -d -o {user.uid} -g {user.gid} $1{user.home}"
 
 
+_IDLE = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "man-db.timer"),
+    *("console-getty.service", "getty.target", "systemd-timesyncd.service", "systemd-resolved.service"),
+)
+"""Nothing in the background: each machine shares the cores with all others."""
+
 MACHINE = Rootfs(
     name="machine",
     version="12",
@@ -246,9 +272,23 @@ MACHINE = Rootfs(
     masked=(
         # A change event would erase the serials that the lab writes into the udev database.
         *("systemd-udevd.service", "systemd-udev-trigger.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket"),
-        # Nothing in the background: each machine shares the cores with all others.
-        *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "man-db.timer"),
-        *("console-getty.service", "getty.target", "systemd-timesyncd.service", "systemd-resolved.service"),
+        *_IDLE,
     ),
     disabled=("containerd.service", "e2scrub_reap.service"),
 )
+
+MACHINE_VM = VirtualMachine(
+    name="machine-vm",
+    version="12",
+    system=System(
+        variant="minbase",
+        packages=(
+            *("linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "dbus", "udev", "openssh-server", "sudo", "python3"),
+            *("e2fsprogs", "xfsprogs", "fdisk", "mount", "iproute2", "kmod", "procps"),
+        ),
+    ),
+    masked=(*_IDLE, "serial-getty@ttyS0.service"),
+    disabled=("e2scrub_reap.service",),
+    drivers=("virtio_pci", "virtio_scsi", "sd_mod"),
+)
+"""A node that is a real virtual machine: its own kernel and udev, disks that are plugged while it runs."""

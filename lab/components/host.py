@@ -29,6 +29,9 @@ PACKAGES = (
     "xfsprogs",
 )
 
+EMULATOR = ("qemu-system-x86",)
+"""What runs real virtual machines; only the lab that has one needs it."""
+
 
 def missing(packages: Sequence[str] = PACKAGES) -> list[str]:
     """Return those of the packages that are not installed."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from lab.proxmox.access import Access, authenticate
 from lab.proxmox.errors import ApiError, failure
 from lab.proxmox.faults import Faults
-from lab.proxmox.guest import Guest, NoGuest
+from lab.proxmox.guest import Guest, GuestError, NoGuest
 from lab.proxmox.machines import Machines
 from lab.proxmox.parameters import (
     ClusterResources,
@@ -45,6 +46,8 @@ from lab.proxmox.server import DROP_HEADER, REASON_HEADER
 from lab.proxmox.state import Store
 from lab.proxmox.storage import Storages
 from lab.proxmox.tasks import Tasks
+
+_LOG = logging.getLogger(__name__)
 
 VERSION = {"version": "9.0.11", "release": "9.0", "repoid": "0000000000000000"}
 
@@ -260,7 +263,7 @@ def create_app(
     auth_delay: float = 3.0,
     lock_timeout: float = 10.0,
 ) -> Starlette:
-    """The daemon over a state directory; every running machine gets its disks plugged before the first answer.
+    """The daemon over a state directory; every machine that should run is on, with its disks, before the first answer.
 
     ``auth_delay`` is how late a 401 comes, ``lock_timeout`` how long a call waits for another one's work on the same machine.
     """
@@ -274,10 +277,18 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         for vmid in store.vms:
             if machines.running(vmid):
-                await run_in_threadpool(machines.plug_all, vmid)
+                await run_in_threadpool(_resume, machines, vmid)
         yield
 
     return Starlette(routes=daemon.routes(), lifespan=lifespan, exception_handlers={404: _not_implemented, 405: _not_implemented})
+
+
+def _resume(machines: Machines, vmid: int) -> None:
+    """One machine that does not start keeps no other back, nor the daemon."""
+    try:
+        machines.resume(vmid)
+    except GuestError as error:
+        _LOG.warning("VM %s: %s", vmid, error)
 
 
 async def _not_implemented(request: Request, _error: Exception) -> Response:

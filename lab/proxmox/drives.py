@@ -16,6 +16,8 @@ from lab.proxmox.errors import failure, invalid
 from lab.proxmox.parameters import DRIVES, SLOTS, problems
 
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+NAMES_DISKS_FROM = 10
+"""The machine version from which qemu-server names SCSI disks itself."""
 _ALIASES = re.compile(r"^(bps(_rd|_wr)?|iops(_rd|_wr)?)_length$")
 _ALLOCATION = re.compile(r"^(?P<storage>[A-Za-z][\w.-]*):(?P<gib>\d+(\.\d+)?)$")
 
@@ -38,6 +40,19 @@ def bus_of(slot: str) -> str:
     """``scsi`` of ``scsi1``; empty for what is no drive."""
     match = re.fullmatch(r"([a-z]+)(\d+)", slot)
     return match[1] if match and match[1] in SLOTS and int(match[2]) < SLOTS[match[1]] else ""
+
+
+def device_id(machine: str | None, slot: str) -> str | None:
+    """What qemu-server has a SCSI disk call itself, given the machine's type (``pc-i440fx-9.2``, ``type=q35,viommu=virtio``).
+
+    From machine version 10 on that is ``drive-scsi1``, and links in /dev/disk/by-id carry it instead of the serial. A type without a
+    version, and none at all, mean the newest. None: the disk goes by its serial, as every disk of another bus does.
+    """
+    if bus_of(slot) != "scsi":
+        return None
+    kind = (machine or "").split(",")[0].removeprefix("type=")
+    version = re.search(r"-(\d+)\.\d+(\.\d+)?(\+pve\d+)?$", kind)
+    return None if version and int(version[1]) < NAMES_DISKS_FROM else f"drive-{slot}"
 
 
 @dataclass(frozen=True)

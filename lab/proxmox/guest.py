@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ class GuestDisk:
     """A volume as the guest gets to see it.
 
     ``boot`` is true for a disk in the machine's boot order: a guest which boots from something else leaves it alone.
+    ``device_id`` is what a SCSI disk calls itself instead of its serial; None where it goes by the serial.
     """
 
     path: Path
@@ -27,10 +29,20 @@ class GuestDisk:
     bus: str = "scsi"
     read_only: bool = False
     boot: bool = False
+    device_id: str | None = None
 
 
 class Guest(Protocol):
-    """A running virtual machine, or something that plays one. All three calls are safe to repeat."""
+    """A running virtual machine, or something that plays one. All calls are safe to repeat."""
+
+    def start(self, vmid: int, disks: Mapping[str, GuestDisk]) -> None:
+        """Switch the machine on with these disks by slot; one that is on already gets those that it lacks.
+
+        A disk which cannot be had is logged and keeps no other back; a machine which cannot start raises :class:`GuestError`.
+        """
+
+    def stop(self, vmid: int) -> None:
+        """Switch the machine off at once, as if its plug were pulled."""
 
     def plug(self, vmid: int, slot: str, disk: GuestDisk) -> None:
         """Make the disk appear in the guest; a disk which is there already stays as it is."""
@@ -44,6 +56,12 @@ class Guest(Protocol):
 
 class NoGuest:
     """Virtual machines without an inside, for a daemon that runs alone."""
+
+    def start(self, vmid: int, disks: Mapping[str, GuestDisk]) -> None:
+        """Nothing to switch on."""
+
+    def stop(self, vmid: int) -> None:
+        """Nothing to switch off."""
 
     def plug(self, vmid: int, slot: str, disk: GuestDisk) -> None:
         """Nothing to show the disk to."""

@@ -17,6 +17,7 @@ from lab.proxmox.drives import (
     UNITS,
     Drive,
     bus_of,
+    device_id,
     format_size,
     parse_drive,
     parse_size,
@@ -276,7 +277,7 @@ class Machines:
 
     def stop(self, access: Access, node: str, vmid: int) -> str:
         """Switch a machine off."""
-        return self._power(access, node, vmid, "qmstop", lambda: self.store.set_status(vmid, "stopped"))
+        return self._power(access, node, vmid, "qmstop", lambda: self._halt(vmid))
 
     def _power(self, access: Access, node: str, vmid: int, kind: str, work: Callable[[], None]) -> str:
         access.check(f"/vms/{vmid}", "VM.PowerMgmt")
@@ -295,23 +296,39 @@ class Machines:
         for key, value in [*((key, None) for key in list(config.doomed)), *list(config.pending.items())]:
             self._commit(config, key, value)
         self.store.save(vmid, config)
+        try:
+            self.resume(vmid)
+        except GuestError as error:
+            raise failure(f"start failed: {error}") from error
         self.store.set_status(vmid, "running")
-        self.plug_all(vmid)
 
-    def plug_all(self, vmid: int) -> None:
-        """Give a running guest the disks which its configuration says it has; one that is broken keeps no other back."""
-        config = self.store.load(vmid)
+    def _halt(self, vmid: int) -> None:
+        self.guest.stop(vmid)
+        self.store.set_status(vmid, "stopped")
+
+    def resume(self, vmid: int) -> None:
+        """Have the guest on, with the disks which its configuration says it has. Raises GuestError when it does not start."""
+        config, disks = self.store.load(vmid), {}
         for key, value in config.current.items():
             if bus_of(key) and not (drive := parse_drive(key, value)).cdrom:
                 try:
-                    self.guest.plug(vmid, key, self._guest_disk(config, key, drive))
-                except (ApiError, GuestError) as error:
+                    disks[key] = self._guest_disk(config, key, drive)
+                except ApiError as error:
                     _LOG.warning("VM %s: %s: %s", vmid, key, error)
+        self.guest.start(vmid, disks)
 
     def _guest_disk(self, config: VmConfig, slot: str, drive: Drive) -> GuestDisk:
         path = self.storages.path(drive.file)
         order = config.current.get("boot", "").partition("order=")[2].split(";")
-        return GuestDisk(path, path.stat().st_size, drive.serial, bus_of(slot), drive.options.get("ro") == "1", slot in order)
+        return GuestDisk(
+            path=path,
+            size_bytes=path.stat().st_size,
+            serial=drive.serial,
+            bus=bus_of(slot),
+            read_only=drive.options.get("ro") == "1",
+            boot=slot in order,
+            device_id=device_id(config.current.get("machine"), slot),
+        )
 
 
 def _protect(config: VmConfig, deleted: list[str]) -> None:

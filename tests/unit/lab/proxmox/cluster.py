@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +26,22 @@ SERVICE = {"/vms": ["VM.Audit", "VM.Config.Disk", "VM.Config.Options", "VM.Power
 
 @dataclass
 class MemoryGuest:
-    """A guest that keeps what it is given; disks in ``held`` are in use and cannot be taken away."""
+    """A guest that keeps what it is given; disks in ``held`` are in use and cannot be taken away; ``broken`` says why it does not start."""
 
     disks: dict[tuple[int, str], GuestDisk] = field(default_factory=dict)
     sizes: dict[tuple[int, str], int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+    broken: str = ""
+
+    def start(self, vmid: int, disks: Mapping[str, GuestDisk]) -> None:
+        if self.broken:
+            raise GuestError(self.broken)
+        for slot, disk in disks.items():
+            self.plug(vmid, slot, disk)
+
+    def stop(self, vmid: int) -> None:
+        for key in [key for key in self.disks if key[0] == vmid]:
+            del self.disks[key]
 
     def plug(self, vmid: int, slot: str, disk: GuestDisk) -> None:
         self.disks[vmid, slot] = disk
