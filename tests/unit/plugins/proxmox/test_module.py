@@ -17,7 +17,7 @@ from tests.unit.lab.proxmox.cluster import SECRET, TOKEN_ID, USER, Cluster
 
 GIB = 1024**3
 DATA = {"serial": "airflow-data", "storage": "local-lvm", "size": "50G"}
-IDLE_CALLS = 3
+IDLE_CALLS = 2
 
 
 class FailedError(Exception):
@@ -68,9 +68,24 @@ def run(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def shown(result: dict[str, Any]) -> dict[str, Any]:
-    """What check mode must foretell: everything but the name that Proxmox gives the volume, the calls, and what a restart waits for."""
-    disks = [{key: value for key, value in disk.items() if key not in ("volume", "pending")} for disk in result["disks"]]
-    return {"changed": result["changed"], "diff": result["diff"], "disks": disks}
+    """What check mode must foretell: everything but the names that Proxmox gives, and the calls."""
+    disks = [{**disk, "volume": None, "pending": unnamed(disk["pending"])} for disk in result["disks"]]
+    removed = [{**disk, "unused": None} for disk in result["removed"]]
+    return {**{key: result[key] for key in ("changed", "diff", "restart_required")}, "disks": disks, "removed": removed}
+
+
+def unnamed(pending: dict[str, Any]) -> dict[str, Any]:
+    return {**pending, "volume": None} if "volume" in pending else pending
+
+
+def calls(cluster: Cluster) -> list[str]:
+    """What the module has asked for, in short; how often it looks at a task depends on the task."""
+    words = [call.replace("/nodes/pve/qemu/301/", "").replace("/nodes/pve/", "") for call in cluster.calls]
+    return [word for word in words if "tasks/" not in word]
+
+
+def volumes_wanted(count: int) -> list[dict[str, Any]]:
+    return [{"serial": f"disk-{number}", "storage": "local-lvm", "size": "1G"} for number in range(count)]
 
 
 # -- creating --------------------------------------------------------------------------------------------------------------------
@@ -99,8 +114,9 @@ def test_a_new_disk_reaches_the_guest(cluster: Cluster, run: Run) -> None:
     assert (disk.serial, disk.size_bytes, disk.path.stat().st_size) == ("airflow-data", 50 * GIB, 50 * GIB)
 
 
-def test_a_second_run_changes_nothing_in_three_calls_however_many_disks(cluster: Cluster, run: Run) -> None:
-    disks = [DATA, *({"serial": f"disk-{number}", "storage": "local-lvm", "size": "1G", "bus": "virtio"} for number in range(4))]
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_second_run_changes_nothing_in_two_calls_however_many_disks(cluster: Cluster, run: Run, count: int) -> None:
+    disks = volumes_wanted(count)
     run(*disks)
     before = cluster.config().text
     again = run(*disks)
@@ -108,6 +124,85 @@ def test_a_second_run_changes_nothing_in_three_calls_however_many_disks(cluster:
     assert again["diff"]["before"] == again["diff"]["after"]
     assert all(disk["actions"] == [] for disk in again["disks"])
     assert cluster.config().text == before
+
+
+LOOK = "GET pending"
+
+
+def test_a_disk_is_created_by_one_write_between_two_looks(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    assert calls(cluster) == ["GET /cluster/resources", LOOK, "POST config", LOOK]
+
+
+def test_many_disks_are_created_by_one_write(cluster: Cluster, run: Run) -> None:
+    result = run(*volumes_wanted(30))
+    assert [disk["slot"] for disk in result["disks"]] == [f"scsi{number}" for number in range(1, 31)]
+    assert calls(cluster) == ["GET /cluster/resources", LOOK, "GET storage", "POST config", LOOK]
+    assert len(cluster.volumes()) == 31
+
+
+def test_disks_that_are_right_cost_no_calls(cluster: Cluster, run: Run) -> None:
+    disks = volumes_wanted(5)
+    run(*disks)
+    cluster.calls.clear()
+    run(*disks, DATA)
+    assert calls(cluster) == ["GET /cluster/resources", LOOK, "POST config", LOOK]
+
+
+def test_disks_are_configured_by_one_write_and_grown_one_by_one(cluster: Cluster, run: Run) -> None:
+    run(*volumes_wanted(3))
+    cluster.calls.clear()
+    grown = [{**disk, "size": "2G", "backup": False} for disk in volumes_wanted(2)]
+    result = run(DATA, *grown, {"serial": "disk-2", "backup": False}, {**DATA, "serial": "other"})
+    assert [disk["actions"] for disk in result["disks"]] == [
+        ["created"],
+        ["resized", "configured"],
+        ["resized", "configured"],
+        ["configured"],
+        ["created"],
+    ]
+    growing = ["PUT resize", LOOK]
+    assert calls(cluster) == [
+        *("GET /cluster/resources", LOOK, "GET storage", "POST config", LOOK),
+        *(*growing, *growing, "POST config", LOOK),
+    ]
+
+
+@pytest.mark.parametrize("task_seconds", [0.0, 1.0])
+def test_an_answer_lost_after_a_write_of_many_allocates_nothing_twice(cluster: Cluster, run: Run, task_seconds: float) -> None:
+    cluster.faults.drops = 1
+    cluster.faults.task_seconds = task_seconds
+    result = run(*volumes_wanted(3))
+    assert [disk["actions"] for disk in result["disks"]] == [["created"]] * 3
+    assert cluster.volumes() == [f"vm-301-disk-{number}" for number in range(4)]
+
+
+def test_what_a_failed_write_has_left_behind_is_plugged_by_the_next_run(cluster: Cluster, run: Run) -> None:
+    small = {"serial": "small", "storage": "local-lvm", "size": "1G"}
+    with pytest.raises(FailedError, match=r"create disk airflow-data \(scsi2\): .*reached threshold.*300G is wanted") as error:
+        run(small, {**DATA, "size": "300G"})
+    assert error.value.result["disks"][0]["pending"] == {"serial": "small", "volume": "local-lvm:vm-301-disk-1"}
+    assert (301, "scsi1") not in cluster.guest.disks
+    disks = [{**small, "size": "2G", "backup": False}, DATA]
+    foretold = run(*disks, check=True)
+    result = run(*disks)
+    assert shown(result) == shown(foretold)
+    assert [disk["actions"] for disk in result["disks"]] == [["attached", "resized"], ["created"]]
+    assert (301, "scsi1") in cluster.guest.disks
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1", "vm-301-disk-2"]
+    assert run(*disks)["changed"] is False
+
+
+@pytest.mark.parametrize("first", ["absent", "new"])
+def test_a_slot_that_is_emptied_goes_to_what_is_declared_after(cluster: Cluster, run: Run, first: str) -> None:
+    run(DATA)
+    new = {**DATA, "serial": "new", "ssd": True}
+    disks = [ABSENT, new] if first == "absent" else [new, ABSENT]
+    foretold = run(*disks, check=True)
+    result = run(*disks)
+    assert shown(result) == shown(foretold)
+    assert result["disks"][0]["slot"] == ("scsi1" if first == "absent" else "scsi2")
+    assert cluster.config().current["unused0"] == "local-lvm:vm-301-disk-1"
 
 
 @pytest.mark.parametrize("size", ["51200M", "50GiB", "50 Gi", "50g"])
@@ -260,9 +355,12 @@ def test_the_disk_that_the_machine_boots_from_stays(cluster: Cluster, run: Run) 
 
 def test_a_disk_on_sata_goes_at_the_next_restart(cluster: Cluster, run: Run) -> None:
     cluster.edit(sata0="local-lvm:vm-301-disk-0,serial=airflow-data,size=20G", scsi0=None, boot=None)
+    foretold = run(ABSENT, check=True)
     result = run(ABSENT)
     assert (result["removed"][0]["pending"], result["restart_required"]) == (True, True)
+    assert shown(foretold) == shown(result)
     again = run(ABSENT)
+    assert shown(run(ABSENT, check=True)) == shown(again)
     assert (again["changed"], again["restart_required"]) == (False, True)
     assert cluster.done("POST", "/nodes/pve/qemu/301/status/stop") == "OK"
     assert cluster.done("POST", "/nodes/pve/qemu/301/status/start") == "OK"
@@ -366,14 +464,29 @@ CASES = {
     "adopt and grow": [{"slot": "scsi2", "size": "3G"}],
     "all of it": [DATA, {"serial": "there", "size": "6G", "ssd": True}, {"slot": "scsi2", "size": "3G"}],
     "nothing": [{"serial": "there", "size": "5G"}],
-    "sata": [{**DATA, "bus": "sata"}],
+    "sata": [{**DATA, "bus": "sata", "ssd": True}],
+    "on at once": [{"serial": "there", "mbps_rd": 10, "backup": False, "replicate": False}],
+    "on at once for one, later for the other": [{"serial": "there", "backup": False, "queues": 4}, {"slot": "scsi2", "backup": False}],
+    "given up again": [{"serial": "waiting", "cache": "none"}],
+    "waits already": [{"serial": "waiting", "backup": False, "size": "6G"}],
+    "remove": [{"serial": "there", "state": "absent"}, {**DATA, "bus": "virtio"}],
 }
+MACHINES: dict[str, dict[str, Any]] = {"running": {}, "without hotplug of disks": {"hotplug": "network,usb"}, "stopped": {}}
 
 
+@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("disks", CASES.values(), ids=CASES.keys())
-def test_check_mode_says_what_the_run_then_does(cluster: Cluster, run: Run, disks: list[dict[str, Any]]) -> None:
-    run({"serial": "there", "storage": "local-lvm", "size": "5G"})
+def test_check_mode_says_what_the_run_then_does(cluster: Cluster, run: Run, disks: list[dict[str, Any]], machine: str) -> None:
+    run(
+        {"serial": "there", "storage": "local-lvm", "size": "5G"},
+        {"serial": "waiting", "storage": "local-lvm", "size": "5G", "bus": "virtio"},
+    )
     cluster.done("POST", "/nodes/pve/qemu/301/config", scsi2="local-lvm:2")
+    if machine == "stopped":
+        assert cluster.done("POST", "/nodes/pve/qemu/301/status/stop") == "OK"
+    else:
+        run({"serial": "waiting", "cache": "writeback"})
+    cluster.edit(**MACHINES[machine])
     before, volumes = cluster.config().text, cluster.volumes()
     foretold = run(*disks, check=True)
     assert (cluster.config().text, cluster.volumes()) == (before, volumes)
@@ -418,7 +531,9 @@ def test_a_lock_is_awaited(cluster: Cluster, run: Run, monkeypatch: pytest.Monke
         return load(store, vmid, node)
 
     monkeypatch.setattr(cluster.store.__class__, "load", unlocking)
-    assert run(DATA, lock_timeout=20)["changed"] is True
+    result = run(DATA, lock_timeout=20)
+    assert result["changed"] is True
+    assert "VM 301 (k8s-worker-01) on pve: VM is locked (backup); waited" in result["said"]
 
 
 def test_a_lock_that_stays_is_named(cluster: Cluster, run: Run) -> None:
