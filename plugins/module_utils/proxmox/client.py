@@ -168,7 +168,7 @@ class Client:
         path = f"nodes/{node}/tasks/{upid}"
         deadline = time.monotonic() + timeout
         # No task ends in the moment that it starts; the short ones are over after the first pause, most others after the second.
-        for pause in chain((0.2, 0.8), repeat(1.0, 9), repeat(2.0)):
+        for pause in chain((0.1, 0.9), repeat(1.0, 9), repeat(2.0)):
             time.sleep(pause)
             status = self.get(f"{path}/status")
             if status["status"] != "running":
