@@ -25,6 +25,7 @@ _LONGEST_PAUSE = 2.0
 _PROXY_ERRORS = range(595, 600)
 _RACE = re.compile(r"checksum miss?match|detected modified configuration")
 _LOCKED = re.compile(r"VM is locked|can't lock file")
+_MOVED = re.compile(r"Configuration file '.*' does not exist")
 _FULL = re.compile(r"free space|insufficient|No space left|out of space", re.IGNORECASE)
 
 
@@ -42,6 +43,10 @@ class RaceError(ProxmoxError):
 
 class LockedError(ProxmoxError):
     """The machine is locked by another operation; nothing was written."""
+
+
+class MovedError(RaceError):
+    """Somebody else has migrated the machine: it is on that node no more."""
 
 
 class FullError(ProxmoxError):
@@ -68,7 +73,7 @@ class Connection:
 
 def _failure(message: str) -> ProxmoxError:
     """The kind of failure that a message of Proxmox's stands for."""
-    for pattern, kind in ((_RACE, RaceError), (_LOCKED, LockedError), (_FULL, FullError)):
+    for pattern, kind in ((_RACE, RaceError), (_LOCKED, LockedError), (_MOVED, MovedError), (_FULL, FullError)):
         if pattern.search(message):
             return kind(message)
     return ProxmoxError(message)

@@ -16,6 +16,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.clie
     FullError,
     LockedError,
     LostError,
+    MovedError,
     ProxmoxError,
     RaceError,
 )
@@ -133,7 +134,7 @@ class Converger:
 
     def _look(self) -> Plan:
         """Read the machine's configuration, current and pending values in one call, and plan."""
-        rows = self.client.get(f"{self.vm.path}/pending")
+        rows = self._rows()
         config = {row["key"]: row["value"] for row in rows if "value" in row}
         try:
             current = plan(config, rows, self.wanted, running=self.vm.running)
@@ -148,6 +149,14 @@ class Converger:
         self.outcome.done += [step for step in self._unsure if not _planned(step, current)]
         self._unsure = [step for step in self._unsure if _planned(step, current)]
         return current
+
+    def _rows(self) -> list[dict[str, Any]]:
+        try:
+            return list(self.client.get(f"{self.vm.path}/pending"))
+        except MovedError:
+            # The operation that was waited for has been a migration.
+            self.vm = find_vm(self.client, self.vm.vmid, None)
+            return list(self.client.get(f"{self.vm.path}/pending"))
 
     def _check_storages(self, creations: Sequence[Step]) -> None:
         """Find out before the first write whether the storages are there and have room.

@@ -6,13 +6,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.client import Client, Connection, LostError
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.disks import Converger
 from ansible_collections.homelab.data_platform.plugins.modules import proxmox_vm_disk
+from proxmoxer.core import ResourceException
 
+from lab.proxmox.state import seed
+from lab.settings import CHECKOUT
 from tests.unit.lab.proxmox.cluster import SECRET, TOKEN_ID, USER, Cluster
 
 GIB = 1024**3
@@ -219,6 +229,29 @@ def test_a_size_below_one_gib(cluster: Cluster, run: Run) -> None:
 def test_the_machine_is_found_by_name(run: Run) -> None:
     result = run(DATA, name="k8s-worker-02")
     assert (result["vmid"], result["node"], result["disks"][0]["slot"]) == (302, "pve", "scsi0")
+
+
+def test_the_machines_node_is_found(cluster: Cluster, run: Run) -> None:
+    seed(cluster.state, vms=[{"vmid": 401, "name": "elsewhere", "node": "pve2"}])
+    assert run(DATA, vmid=401)["node"] == "pve2"
+
+
+def test_a_name_that_two_machines_have(cluster: Cluster, run: Run) -> None:
+    seed(cluster.state, vms=[{"vmid": 401, "name": "k8s-worker-02"}])
+    with pytest.raises(FailedError, match="VM k8s-worker-02 is the name of machines 302, 401: use vmid"):
+        run(DATA, name="k8s-worker-02")
+
+
+@pytest.mark.parametrize(
+    ("bus", "links"),
+    [
+        ("virtio", ["virtio-airflow-data"]),
+        ("sata", ["ata-QEMU_HARDDISK_airflow-data"]),
+        ("scsi", ["scsi-0QEMU_QEMU_HARDDISK_airflow-data", "scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"]),
+    ],
+)
+def test_how_the_guest_will_see_a_disk(run: Run, bus: str, links: list[str]) -> None:
+    assert run({**DATA, "bus": bus}, check=True)["disks"][0]["by_id"] == [f"/dev/disk/by-id/{link}" for link in links]
 
 
 def test_warnings_of_a_task_are_warnings_and_no_failure(cluster: Cluster, run: Run) -> None:
@@ -452,6 +485,9 @@ def test_a_disk_without_a_serial_is_adopted_untouched(cluster: Cluster, run: Run
     grown = run({"serial": "airflow-data", "slot": "scsi3", "size": "45G"})
     assert grown["disks"][0]["actions"] == ["resized"]
     assert cluster.config().current["scsi3"] == "local-lvm:vm-301-disk-1,iothread=1,size=45G"
+    configured = run({"serial": "airflow-data", "slot": "scsi3", "backup": False})
+    assert configured["disks"][0]["actions"] == ["configured"]
+    assert cluster.config().current["scsi3"] == "local-lvm:vm-301-disk-1,backup=0,iothread=1,size=45G"
 
 
 # -- check mode --------------------------------------------------------------------------------------------------------------------
@@ -510,6 +546,27 @@ def test_a_race_on_a_resize_is_planned_again(cluster: Cluster, run: Run) -> None
     assert run({**DATA, "size": "60G"})["disks"][0]["actions"] == ["resized"]
 
 
+def test_a_race_on_a_detach_takes_no_other_disk(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-1,serial=other,size=50G")
+    assert run(ABSENT)["changed"] is False
+    assert "serial=other" in cluster.config().current["scsi1"]
+
+
+def test_a_race_that_is_lost_again_and_again_is_given_up(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = count()
+
+    def meddle() -> None:
+        cluster.edit(description=f"change {next(rounds)}")
+        cluster.faults.before_write = meddle
+
+    cluster.faults.before_write = meddle
+    monkeypatch.setattr(f"{Converger.__module__}._RETRIES", 2)
+    with pytest.raises(FailedError, match=r"create disk airflow-data \(scsi1\): gave up after 3 attempts: .*checksum mismatch"):
+        run(DATA)
+    assert cluster.volumes() == ["vm-301-disk-0"]
+
+
 def test_what_somebody_else_did_meanwhile_is_not_claimed(cluster: Cluster, run: Run) -> None:
     run(DATA)
     cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-1,backup=0,serial=airflow-data,size=50G")
@@ -534,6 +591,23 @@ def test_a_lock_is_awaited(cluster: Cluster, run: Run, monkeypatch: pytest.Monke
     result = run(DATA, lock_timeout=20)
     assert result["changed"] is True
     assert "VM 301 (k8s-worker-01) on pve: VM is locked (backup); waited" in result["said"]
+
+
+def test_a_machine_that_is_migrated_meanwhile_is_found_again(cluster: Cluster, run: Run) -> None:
+    def migrate() -> None:
+        """The machine goes to another node, and its lock with the migration."""
+        machines = json.loads((cluster.state / "vms.json").read_text())
+        machines["301"]["node"] = "pve2"
+        cluster.store.write("vms.json", json.dumps(machines))
+        cluster.edit(lock=None)
+
+    cluster.edit(lock="migrate")
+    timer = Timer(1.0, migrate)
+    timer.start()
+    result = run(DATA, lock_timeout=20)
+    timer.join()
+    assert (result["node"], result["disks"][0]["actions"]) == ("pve2", ["created"])
+    assert "VM is locked (migrate); waited" in result["said"]
 
 
 def test_a_lock_that_stays_is_named(cluster: Cluster, run: Run) -> None:
@@ -662,6 +736,36 @@ def test_an_api_that_does_not_answer(run: Run) -> None:
         run(DATA, api_port=1)
 
 
+def test_a_refusal_of_proxmoxs_own_is_passed_on(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.edit(protection="1")
+    with pytest.raises(FailedError, match=r"detach disk airflow-data \(scsi1\): can't remove drive 'scsi1' - protection mode enabled"):
+        run(ABSENT)
+
+
+def test_a_task_is_looked_at_no_more_than_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    looks: list[float] = []
+
+    def status(_path: str) -> dict[str, str]:
+        looks.append(round(clock[0], 1))
+        return {"status": "running"} if clock[0] < 14 else {"status": "stopped", "exitstatus": "OK"}
+
+    client = Client(Connection("127.0.0.1", 8006, USER, TOKEN_ID, SECRET))
+    monkeypatch.setattr(client, "get", status)
+    monkeypatch.setattr(f"{Client.__module__}.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    assert client.wait("pve", "UPID:pve:", timeout=600) == []
+    assert looks == [0.1, *(float(second) for second in range(1, 11)), 12.0, 14.0]
+
+
+@pytest.mark.parametrize("status", range(595, 600))
+def test_every_way_that_a_node_can_be_out_of_reach(status: int) -> None:
+    client = Client(Connection("127.0.0.1", 8006, USER, TOKEN_ID, SECRET))
+    error = client._refused(ResourceException(status, "", "No route to host"), "GET", "nodes/pve/qemu/301/pending")
+    assert isinstance(error, LostError)
+    assert f"could not reach the node behind /nodes/pve/qemu/301/pending ({status} No route to host)" in str(error)
+
+
 def test_a_value_that_proxmox_refuses(run: Run) -> None:
     with pytest.raises(
         FailedError, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"
@@ -677,6 +781,31 @@ def test_a_size_which_the_configuration_has_wrong_is_no_endless_loop(cluster: Cl
 
 
 def test_the_environment_fills_in_the_connection(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROXMOX_TOKEN_SECRET", SECRET)
-    monkeypatch.setenv("PROXMOX_CA_PATH", str(cluster.ca))
-    assert run(DATA, api_token_secret=None, ca_path=None)["changed"] is True
+    values = {"HOST": "127.0.0.1", "PORT": cluster.port, "USER": USER, "TOKEN_ID": TOKEN_ID, "TOKEN_SECRET": SECRET, "CA_PATH": cluster.ca}
+    for name, value in values.items():
+        monkeypatch.setenv(f"PROXMOX_{name}", str(value))
+    options = ("api_host", "api_port", "api_user", "api_token_id", "api_token_secret", "ca_path")
+    assert run(DATA, **dict.fromkeys(options))["changed"] is True
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_verification_is_left_out_only_when_told(run: Run) -> None:
+    assert run(DATA, ca_path=None, validate_certs=False, check=True)["changed"] is True
+
+
+def test_the_defaults_of_the_action_group_fill_in_the_connection(cluster: Cluster, tmp_path: Path) -> None:
+    connection = {"api_host": "127.0.0.1", "api_port": cluster.port, "api_user": USER, "api_token_id": TOKEN_ID, "ca_path": str(cluster.ca)}
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": sys.executable},
+        "module_defaults": {"group/homelab.data_platform.proxmox": {**connection, "api_token_secret": SECRET}},
+        "tasks": [{"homelab.data_platform.proxmox_vm_disk": {"vmid": 301, "disks": [DATA]}}],
+    }
+    playbook = tmp_path / "playbook.json"
+    playbook.write_text(json.dumps([play]))
+    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", "-vvv", str(playbook)]
+    result = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert SECRET not in result.stdout
+    assert "serial=airflow-data" in cluster.config().current["scsi1"]
