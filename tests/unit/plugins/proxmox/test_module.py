@@ -546,6 +546,14 @@ def test_a_race_on_a_resize_is_planned_again(cluster: Cluster, run: Run) -> None
     assert run({**DATA, "size": "60G"})["disks"][0]["actions"] == ["resized"]
 
 
+def test_a_race_on_a_resize_grows_no_other_disk(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    other = "local-lvm:vm-301-disk-0,serial=other,size=20G"
+    cluster.faults.before_write = lambda: cluster.edit(scsi1=other)
+    assert run({**DATA, "size": "60G"})["disks"][0]["slot"] == "scsi2"
+    assert cluster.config().current["scsi1"] == other
+
+
 def test_a_race_on_a_detach_takes_no_other_disk(cluster: Cluster, run: Run) -> None:
     run(DATA)
     cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-1,serial=other,size=50G")
