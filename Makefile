@@ -73,6 +73,10 @@ test-vm: lab-host setup ## disks and filesystems on a real virtual machine (QEMU
 bench: lab-host setup ## measure, and write docs/benchmarks.md (COLD=1: the build of the components too)
 	@python -m lab bench
 
+.PHONY: bench-disks
+bench-disks: lab-host setup ## measure proxmox_vm_disk beside community.proxmox's proxmox_disk, nothing else
+	@python -m lab bench disks
+
 # --- upkeep -------------------------------------------------------------------------------------------------------------
 .PHONY: docs
 docs: setup ## write the variable tables of the roles' README files from their argument specs

@@ -151,13 +151,6 @@ def status() -> int:
     return subprocess.run(argv, cwd=CHECKOUT, check=False).returncode
 
 
-def bench() -> None:
-    """Measure, on a lab made anew."""
-    from lab import bench as benchmark
-
-    benchmark.run()
-
-
 def kubectl(words: Sequence[str]) -> int:
     """Kubectl with the terminal's own input and output."""
     binary = components.path("kubernetes") / "kubectl"

@@ -153,48 +153,49 @@ class Machines:
                 self._destroy_unused(config, key)
             elif key in config.current:
                 config.doomed[key] = force
-            config.pending.pop(key, None)
-        volumes = self._create(vmid, config, drives)
+            self._forget(config, key)
         for key, value in values.items():
-            config.doomed.pop(key, None)
-            config.pending[key] = str(volumes[key]) if key in volumes else _text(value)
+            self._request(vmid, config, key, drives.get(key), _text(value))
+            self.store.save(vmid, config)  # one after the other: what comes before a failure stays, and waits
         config.tidy()
         self.store.save(vmid, config)
-        errors = self._take_effect(vmid, config)
+        errors = self._take_effect(vmid, config, {*values, *deleted, *reverted})
         config.tidy()
         self.store.save(vmid, config)
         if errors:
             raise invalid(errors)
 
-    def _create(self, vmid: int, config: VmConfig, drives: dict[str, Drive]) -> dict[str, Drive]:
-        """Allocate what is still to be allocated; when one fails, those before it are freed again."""
-        created: list[str] = []
-        done: dict[str, Drive] = {}
-        try:
-            for slot, drive in drives.items():
-                done[slot] = drive
-                if drive.allocation:
-                    storage, size = drive.allocation
-                    created.append(self.storages.allocate(storage, vmid, size, drive.options.get("format", "raw")))
-                    done[slot] = drive.allocated(created[-1], size)
-                elif not drive.cdrom and not _same_volume(drive, config.current.get(slot), slot):
-                    done[slot] = drive.with_options(size=format_size(self.storages.path(drive.file).stat().st_size))
-        except ApiError:
-            for volume in created:
-                self.storages.free_volume(volume)
-            raise
-        attached = {drive.file for drive in done.values()}
-        for key in [key for key, value in config.current.items() if _unused(key) and value in attached]:
-            del config.current[key]
-        return done
+    def _request(self, vmid: int, config: VmConfig, key: str, drive: Drive | None, value: str) -> None:
+        """Note a value that is to hold, with its volume allocated where that is still to be done."""
+        if drive:
+            if drive.allocation:
+                storage, size = drive.allocation
+                drive = drive.allocated(self.storages.allocate(storage, vmid, size, drive.options.get("format", "raw")), size)
+            elif not drive.cdrom and not _same_volume(drive, config.current.get(key), key):
+                drive = drive.with_options(size=format_size(self.storages.path(drive.file).stat().st_size))
+            value = str(drive)
+            self._forget(config, key)
+            for unused in [name for name, volume in config.current.items() if _unused(name) and volume == drive.file]:
+                del config.current[unused]
+        config.doomed.pop(key, None)
+        config.pending[key] = value
 
-    def _take_effect(self, vmid: int, config: VmConfig) -> dict[str, str]:
-        """Apply what can be applied now; the rest stays pending. Returns the hot-plug problems."""
+    def _forget(self, config: VmConfig, key: str) -> None:
+        """Drop a value that waits; the volume of a disk that was never plugged becomes unused."""
+        waiting = config.pending.pop(key, None)
+        if waiting and bus_of(key) and not _same_volume(drive := parse_drive(key, waiting), config.current.get(key), key):
+            _keep(config, drive)
+
+    def _take_effect(self, vmid: int, config: VmConfig, selection: set[str]) -> dict[str, str]:
+        """Apply what can be applied now; the rest stays pending. Returns the hot-plug problems.
+
+        A running machine takes what this very call has asked for, no matter what waits besides; a stopped one takes everything.
+        """
         errors: dict[str, str] = {}
         changes: list[tuple[str, str | None]] = [(key, None) for key in config.doomed]
         for key, value in [*changes, *config.pending.items()]:
             try:
-                if self.running(vmid) and not self._hotplug(vmid, config, key, value):
+                if self.running(vmid) and (key not in selection or not self._hotplug(vmid, config, key, value)):
                     continue
                 self._commit(config, key, value)
             except (GuestError, ApiError) as error:
@@ -231,8 +232,7 @@ class Machines:
                 if force:
                     self.storages.free_volume(drive.file)
                 else:
-                    free = next(name for number in range(UNUSED_SLOTS) if (name := f"unused{number}") not in config.current)
-                    config.current[free] = drive.file
+                    _keep(config, drive)
 
     def _destroy_unused(self, config: VmConfig, key: str) -> None:
         if key in config.current:
@@ -341,6 +341,13 @@ def _protect(config: VmConfig, deleted: list[str]) -> None:
 def _hotplug_features(config: VmConfig) -> list[str]:
     value = config.current.get("hotplug", "1")
     return (DEFAULT_HOTPLUG if value == "1" else value).split(",")
+
+
+def _keep(config: VmConfig, drive: Drive) -> None:
+    """Let the machine know a volume that no slot refers to any more."""
+    if not drive.cdrom:
+        free = next(name for number in range(UNUSED_SLOTS) if (name := f"unused{number}") not in config.current)
+        config.current[free] = drive.file
 
 
 def _ids(value: str | None) -> list[str]:

@@ -20,6 +20,7 @@ description:
   - Nothing is ever shrunk or moved. A disk is detached only where O(disks[].state=absent) names it, and its volume is kept; it is
     destroyed only where O(disks[].destroy) repeats its name.
 notes:
+  - Disks are created by one write, all of them, and configured by another; each that grows takes a write of its own.
   - Every write carries the digest of the configuration that it was planned on. Where somebody else was quicker, the module looks and
     plans again; where an answer is lost, it looks before it writes again, so that a volume is never allocated twice.
   - Sizes are binary, as Proxmox counts, so V(50G) is 50 GiB and equal to V(51200M).
@@ -151,7 +152,9 @@ options:
         description: World-wide name, C(0x) and 16 hexadecimal digits, not on V(virtio).
         type: str
   lock_timeout:
-    description: Seconds to wait for a machine that another operation (a backup, a migration) has locked.
+    description:
+      - Seconds to wait for a machine that another operation (a backup, a migration) has locked.
+      - That it waited, and for what, is a warning of the result.
     type: int
     default: 120
   task_timeout:
@@ -255,8 +258,10 @@ disks:
       sample: [/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_airflow-data, /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1]
     pending:
       description:
-        - Options whose value waits for the next restart of the machine; V(null) for one that will go.
-        - The C(volume) is among them for a disk that is attached at the next restart only.
+        - Options whose value waits for the next restart of the machine, or in check mode would; V(null) for one that will go.
+        - The C(volume) is among them for a disk that is attached at the next restart only; it is V(null) in check mode for one
+          that would be created.
+        - Check mode foretells them by what the cluster says of the machine, that it runs or is stopped, and by its C(hotplug).
       type: dict
       sample: {ssd: '1'}
     actions:
@@ -285,22 +290,22 @@ removed:
       type: str
       sample: unused0
     pending:
-      description: Whether it goes at the next restart of the machine only.
+      description: Whether it goes at the next restart of the machine only, or in check mode would.
       type: bool
     actions:
       description: What was done, or would be; V(detached) or V(destroyed), nothing for what waits already.
       type: list
       elements: str
 restart_required:
-  description: Whether values wait for the next restart of the machine.
+  description: Whether values wait for the next restart of the machine, or in check mode would.
   returned: when the machine was found
   type: bool
   sample: false
 api_calls:
-  description: Number of calls that were made to the API.
+  description: Number of calls that were made to the API. Two where nothing is to be done, however many the disks.
   returned: always
   type: int
-  sample: 3
+  sample: 2
 """
 
 from typing import Any

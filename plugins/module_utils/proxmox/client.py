@@ -9,6 +9,7 @@ import re
 import time
 import traceback
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 try:
@@ -24,6 +25,7 @@ _LONGEST_PAUSE = 2.0
 _PROXY_ERRORS = range(595, 600)
 _RACE = re.compile(r"checksum miss?match|detected modified configuration")
 _LOCKED = re.compile(r"VM is locked|can't lock file")
+_MOVED = re.compile(r"Configuration file '.*' does not exist")
 _FULL = re.compile(r"free space|insufficient|No space left|out of space", re.IGNORECASE)
 
 
@@ -41,6 +43,10 @@ class RaceError(ProxmoxError):
 
 class LockedError(ProxmoxError):
     """The machine is locked by another operation; nothing was written."""
+
+
+class MovedError(RaceError):
+    """Somebody else has migrated the machine: it is on that node no more."""
 
 
 class FullError(ProxmoxError):
@@ -67,7 +73,7 @@ class Connection:
 
 def _failure(message: str) -> ProxmoxError:
     """The kind of failure that a message of Proxmox's stands for."""
-    for pattern, kind in ((_RACE, RaceError), (_LOCKED, LockedError), (_FULL, FullError)):
+    for pattern, kind in ((_RACE, RaceError), (_LOCKED, LockedError), (_MOVED, MovedError), (_FULL, FullError)):
         if pattern.search(message):
             return kind(message)
     return ProxmoxError(message)
@@ -166,14 +172,16 @@ class Client:
         """Wait for a task; returns its warnings, raises what it failed of."""
         path = f"nodes/{node}/tasks/{upid}"
         deadline = time.monotonic() + timeout
-        pause = 0.1
-        while (status := self.get(f"{path}/status"))["status"] == "running":
+        # No task ends in the moment that it starts; the short ones are over after the first pause, most others after the second.
+        for pause in chain((0.1, 0.9), repeat(1.0, 9), repeat(2.0)):
+            time.sleep(pause)
+            status = self.get(f"{path}/status")
+            if status["status"] != "running":
+                break
             if time.monotonic() > deadline:
                 raise ProxmoxError(
                     f"task {upid} still runs after {timeout:g} s and goes on by itself; run again later, nothing is started twice"
                 )
-            time.sleep(pause)
-            pause = min(pause * 1.5, 2.0)
         result = str(status.get("exitstatus", ""))
         if result == "OK":
             return []

@@ -1,12 +1,13 @@
 # Copyright the homelab.data_platform contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a plan to disks: read, plan, write one step, and look again until nothing is left to do."""
+"""From a plan to disks: read, plan, write what one call can do, and look again until nothing is left to do."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +16,20 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.clie
     FullError,
     LockedError,
     LostError,
+    MovedError,
     ProxmoxError,
     RaceError,
 )
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import DeclarationError, bus_of, format_size
-from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import EXTENT, DiskState, Plan, Step, Wanted, plan
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import (
+    EXTENT,
+    DiskState,
+    Plan,
+    Step,
+    Wanted,
+    first_write,
+    plan,
+)
 
 _RETRIES = 5
 _DONE = {
@@ -39,6 +49,7 @@ class Vm:
     vmid: int
     name: str
     node: str
+    running: bool
 
     def __str__(self) -> str:
         return f"VM {self.vmid} ({self.name}) on {self.node}"
@@ -77,7 +88,7 @@ def find_vm(client: Client, vmid: int | None, name: str | None) -> Vm:
     row = found[0]
     if row.get("type") != "qemu" or row.get("template"):
         raise ProxmoxError(f"{what} is a {'template' if row.get('type') == 'qemu' else 'container'}: only a virtual machine gets disks")
-    return Vm(int(row["vmid"]), str(row.get("name", "")), str(row["node"]))
+    return Vm(int(row["vmid"]), str(row.get("name", "")), str(row["node"]), running=row.get("status") != "stopped")
 
 
 class Converger:
@@ -91,54 +102,43 @@ class Converger:
         self.lock_timeout = lock_timeout
         self.task_timeout = task_timeout
         self.outcome = Outcome()
+        self._unsure: list[Step] = []
+        """What a write was to do of which it is not known whether it was carried out."""
+        self._setbacks = 0
+        self._waiting_since: float | None = None
+        self._waited = ""
 
     def run(self) -> None:
-        """Plan, and unless it is a check, do one step after the other with a fresh look before each.
+        """Plan, and unless it is a check, write what one call can do and look again.
 
         Every write carries the digest of the configuration which it was planned on. A write whose answer was lost is therefore
         never repeated blindly: either it shows in the next look, or Proxmox refuses the second one.
         """
-        unsure: Step | None = None
-        setbacks = 0
-        patience = time.monotonic() + self.lock_timeout
-        while True:
-            config = self.client.get(f"{self.vm.path}/config", current=1)
-            current = self._plan(config)
-            if unsure and not _planned(unsure, current):
-                self.outcome.done.append(unsure)
-                unsure = None
-            if self.check or not current.steps:
-                return
-            step = current.steps[0]
-            if self.outcome.done and self.outcome.done[-1] == step:
+        written: list[Step] = []
+        while (current := self._look()).steps and not self.check:
+            steps = first_write(current.steps)
+            if again := [step for step in steps if step in written]:
                 raise ProxmoxError(
-                    f"{self._what(step)} ended well and changed nothing in the configuration; run 'qm disk rescan --vmid {self.vm.vmid}' "
-                    f"on {self.vm.node}, so that it tells the volume's real size"
+                    f"{self._what(again)} ended well and changed nothing in the configuration; "
+                    f"run 'qm disk rescan --vmid {self.vm.vmid}' on {self.vm.node}, so that it tells the volume's real size"
                 )
             try:
-                self._write(step, config)
-            except LockedError as error:
-                if time.monotonic() > patience:
-                    raise ProxmoxError(
-                        f"{self._what(step)}: {error}, for {self.lock_timeout:g} s so far; "
-                        "run again when that operation has ended, or raise lock_timeout"
-                    ) from None
-                time.sleep(min(1.0, self.lock_timeout / 10))
-            except (LostError, RaceError) as error:
-                unsure = step if isinstance(error, LostError) else unsure
-                setbacks += 1
-                if setbacks > _RETRIES:
-                    raise ProxmoxError(f"{self._what(step)}: gave up after {setbacks} attempts: {error}") from None
-                time.sleep(0.2 * setbacks)
+                self._write(steps)
+            except (LockedError, LostError, RaceError) as error:
+                self._bear(error, steps)
             else:
-                unsure = None
-                self.outcome.done.append(step)
-                patience = time.monotonic() + self.lock_timeout
+                self.outcome.done += steps
+                written = steps
+                self._unsure = []
+                self._end_waiting()
+        self._end_waiting()
 
-    def _plan(self, config: dict[str, Any]) -> Plan:
-        pending = self.client.get(f"{self.vm.path}/pending")
+    def _look(self) -> Plan:
+        """Read the machine's configuration, current and pending values in one call, and plan."""
+        rows = self._rows()
+        config = {row["key"]: row["value"] for row in rows if "value" in row}
         try:
-            current = plan(config, pending, self.wanted)
+            current = plan(config, rows, self.wanted, running=self.vm.running)
         except DeclarationError as error:
             raise ProxmoxError(f"{self.vm}: {error}") from None
         self.outcome.last = current
@@ -146,77 +146,136 @@ class Converger:
         if self.outcome.first is None:
             self.outcome.first = current
             self.outcome.warnings += current.warnings
-            self._check_storages(current)
-            self._check_detached(current)
+            creations = [step for step in current.steps if step.action == "create"]
+            self._check_storages(creations)
+            self._check_detached(creations)
+        self.outcome.done += [step for step in self._unsure if not _planned(step, current)]
+        self._unsure = [step for step in self._unsure if _planned(step, current)]
         return current
 
-    def _check_storages(self, current: Plan) -> None:
-        """Find out before the first write whether the storages are there and have room."""
-        needs: dict[str, int] = {}
-        for step in current.steps:
-            if step.action == "create":
-                needs[step.storage] = needs.get(step.storage, 0) + step.size
-        if not needs:
+    def _rows(self) -> list[dict[str, Any]]:
+        try:
+            return list(self.client.get(f"{self.vm.path}/pending"))
+        except MovedError:
+            # The operation that was waited for has been a migration.
+            self.vm = find_vm(self.client, self.vm.vmid, None)
+            return list(self.client.get(f"{self.vm.path}/pending"))
+
+    def _check_storages(self, creations: Sequence[Step]) -> None:
+        """Find out before the first write whether the storages are there and have room.
+
+        A single volume is left to Proxmox, which allocates it or not; of several, those before a failure would be left behind.
+        """
+        if len(creations) < 2 and not self.check:
             return
-        listed = {row["storage"]: row for row in self.client.get(f"nodes/{self.vm.node}/storage", content="images")}
+        for certain, text in self._shortages(creations):
+            if certain:
+                raise ProxmoxError(text)
+            self.outcome.warnings.append(f"{text}; it is left to the storage whether it promises more than it has")
+
+    def _shortages(self, steps: Sequence[Step], *, full: bool = False) -> Iterator[tuple[bool, str]]:
+        """What the storages lack for some steps, and whether that is certain: thin ones may promise more than they have.
+
+        Where one has said that it is ``full``, its figures are told in any case.
+        """
+        needs: dict[str, int] = {}
+        for step in steps:
+            needs[step.storage] = needs.get(step.storage, 0) + step.size
+        listed = {row["storage"]: row for row in self.client.get(f"nodes/{self.vm.node}/storage", content="images")} if needs else {}
         for storage, need in needs.items():
             row = listed.get(storage)
             if row is None:
-                raise ProxmoxError(
+                yield (
+                    True,
                     f"storage {storage} was not found on {self.vm.node}; "
                     f"for disks the API token sees: {', '.join(sorted(listed)) or 'none'}. "
-                    "Check its name, that its content includes images, and that the token has Datastore.AllocateSpace on it"
+                    "Check its name, that its content includes images, and that the token has Datastore.AllocateSpace on it",
                 )
-            if row.get("type") == "lvm" and need > row.get("avail", need):
-                raise ProxmoxError(self._full(row, need))
-            if need > row.get("avail", need):
-                self.outcome.warnings.append(f"{self._full(row, need)}; it is left to the storage whether it promises more than it has")
+            elif full or need > row.get("avail", need):
+                free, total = (f"{row.get(key, 0) / 1024**3:.1f}G" for key in ("avail", "total"))
+                yield (
+                    row.get("type") == "lvm",
+                    f"storage {storage} on {self.vm.node} has {free} free of {total}, {format_size(need)} is wanted",
+                )
 
-    def _check_detached(self, current: Plan) -> None:
+    def _check_detached(self, creations: Sequence[Step]) -> None:
         """Make no empty disk where a detached volume may be the very one that is meant: a missing disk must not look like a new one."""
         named = {disk.volume for disk in self.wanted}
-        detached = {value: key for key, value in self.outcome.config.items() if key.startswith("unused") and not {key, str(value)} & named}
-        for step in current.steps:
-            if step.action != "create" or not any(volume.startswith(f"{step.storage}:") for volume in detached):
-                continue
-            for row in self.client.get(f"nodes/{self.vm.node}/storage/{step.storage}/content", content="images", vmid=self.vm.vmid):
-                if row["volid"] in detached and abs(row["size"] - step.size) < EXTENT:
+        detached = {value: key for key, value in self.outcome.config.items() if key.startswith("unused") and not {key, value} & named}
+        for storage in {step.storage for step in creations} & {volume.partition(":")[0] for volume in detached}:
+            rows = self.client.get(f"nodes/{self.vm.node}/storage/{storage}/content", content="images", vmid=self.vm.vmid)
+            sizes = {row["volid"]: row["size"] for row in rows if row["volid"] in detached}
+            for step in (step for step in creations if step.storage == storage):
+                for volume in (volume for volume, size in sizes.items() if abs(size - step.size) < EXTENT):
                     raise ProxmoxError(
-                        f"{self.vm}: disk {step.label} is not there, but {detached[row['volid']]} ({row['volid']}) is a detached volume of "
-                        f"its size, {format_size(row['size'])}, and may be the disk with its data. "
-                        f"To attach it, declare the disk with volume: {row['volid']}. "
-                        "To have an empty disk all the same, declare the detached one too: state: absent with that volume"
+                        f"{self.vm}: disk {step.label} is not there, but {detached[volume]} ({volume}) is a detached volume of its size, "
+                        f"{format_size(sizes[volume])}, and may be the disk with its data. To attach it, declare the disk with volume: "
+                        f"{volume}. To have an empty disk all the same, declare the detached one too: state: absent with that volume"
                     )
 
-    def _full(self, row: dict[str, Any], need: int) -> str:
-        free, total = (f"{row[key] / 1024**3:.1f}G" for key in ("avail", "total"))
-        return f"storage {row['storage']} on {self.vm.node} has {free} free of {total}, {format_size(need)} is wanted"
-
-    def _write(self, step: Step, config: dict[str, Any]) -> None:
+    def _write(self, steps: Sequence[Step]) -> None:
+        """Have the steps done by one call, and wait for its task."""
+        config = self.outcome.config
         if "lock" in config:
             raise LockedError(f"VM is locked ({config['lock']})")
-        digest = config["digest"]
         try:
-            if step.action == "resize":
-                upid = self.client.write("PUT", f"{self.vm.path}/resize", disk=step.slot, size=step.value, digest=digest)
-            else:
-                upid = self.client.write("POST", f"{self.vm.path}/config", digest=digest, **_values(step))
-            if upid:
+            if upid := self._send(steps, config["digest"]):
                 warnings = self.client.wait(self.vm.node, upid, self.task_timeout)
-                self.outcome.warnings += [f"{self._what(step)}: {text}" for text in warnings]
-        except FullError as error:
-            row = self.client.get(f"nodes/{self.vm.node}/storage/{step.storage}/status")
-            raise ProxmoxError(
-                f"{self._what(step)}: {error} ({self._full({**row, 'storage': step.storage}, step.size)}: "
-                "free some, extend it, or declare another storage)"
-            ) from None
+                self.outcome.warnings += [f"{self._what(steps)}: {text}" for text in warnings]
         except (LostError, RaceError, LockedError):
             raise
         except ProxmoxError as error:
-            raise ProxmoxError(f"{self._what(step)}: {error}") from None
+            raise ProxmoxError(self._failed(error, steps)) from None
 
-    def _what(self, step: Step) -> str:
-        return f"{self.vm}: {step.action} disk {step.label} ({step.slot})"
+    def _send(self, steps: Sequence[Step], digest: str) -> Any:
+        if steps[0].action == "resize":
+            return self.client.write("PUT", f"{self.vm.path}/resize", disk=steps[0].slot, size=steps[0].value, digest=digest)
+        return self.client.write("POST", f"{self.vm.path}/config", digest=digest, **_values(steps))
+
+    def _failed(self, error: ProxmoxError, steps: Sequence[Step]) -> str:
+        """What to say about a write that failed. Another look tells what it has done before, and what the result then holds."""
+        self._unsure = list(steps)
+        full = isinstance(error, FullError)
+        reasons = []
+        with suppress(ProxmoxError):
+            self._look()
+            if full or steps[0].action == "create":
+                reasons = [text for _, text in self._shortages(self._unsure, full=full)]
+        advice = ": free some, extend it, or declare another storage" if full else ""
+        return f"{self._what(self._unsure or steps)}: {error}" + (f" ({'; '.join(reasons)}{advice})" if reasons else "")
+
+    def _bear(self, error: ProxmoxError, steps: Sequence[Step]) -> None:
+        """Wait before the next look: for as long as somebody is at work on the machine, else a few times only."""
+        if isinstance(error, LockedError) or (self._unsure and isinstance(error, RaceError)):
+            self._wait_for_others(error, steps)
+            return
+        if isinstance(error, LostError):
+            self._unsure = list(dict.fromkeys([*self._unsure, *steps]))
+        self._setbacks += 1
+        if self._setbacks > _RETRIES:
+            raise ProxmoxError(f"{self._what(steps)}: gave up after {self._setbacks} attempts: {error}")
+        time.sleep(0.2 * self._setbacks)
+
+    def _wait_for_others(self, error: ProxmoxError, steps: Sequence[Step]) -> None:
+        now = time.monotonic()
+        pause = min(1.0, self.lock_timeout / 10)
+        self._waiting_since = self._waiting_since or now
+        self._waited = f"{self.vm}: {error}; waited {now - self._waiting_since + pause:.1f} s for that to end"
+        if now - self._waiting_since > self.lock_timeout:
+            raise ProxmoxError(
+                f"{self._what(steps)}: {error}, for {self.lock_timeout:g} s so far; "
+                "run again when that operation has ended, or raise lock_timeout"
+            )
+        time.sleep(pause)
+
+    def _end_waiting(self) -> None:
+        if self._waiting_since is not None:
+            self.outcome.warnings.append(self._waited)
+            self._waiting_since = None
+
+    def _what(self, steps: Sequence[Step]) -> str:
+        names = ", ".join(f"{step.label} ({step.slot})" for step in steps)
+        return f"{self.vm}: {steps[0].action} {'disks' if len(steps) > 1 else 'disk'} {names}"
 
     def result(self) -> dict[str, Any]:
         """The module's return values, as far as the run came."""
@@ -226,7 +285,7 @@ class Converger:
         steps = outcome.first.steps if self.check else outcome.done
         states = outcome.last.after if self.check or not outcome.last.steps else outcome.last.before
         disks = [_describe(state, steps) for state in states]
-        waits = [state.label for state in outcome.last.going] if not self.check else []
+        waits = [state.label for state in outcome.last.going if state.lingers]
         return {
             "changed": bool(steps),
             "removed": [_describe_removed(state, steps, outcome.config, waits) for state in outcome.first.going],
@@ -263,14 +322,15 @@ def _describe(state: DiskState, steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-def _values(step: Step) -> dict[str, Any]:
-    """What a step writes to the configuration."""
-    if step.action == "detach":
-        return {"delete": step.slot}
-    if step.action == "destroy":
+def _values(steps: Sequence[Step]) -> dict[str, Any]:
+    """What some steps of one kind write to the configuration."""
+    slots = ",".join(step.slot for step in steps)
+    if steps[0].action == "detach":
+        return {"delete": slots}
+    if steps[0].action == "destroy":
         # Without force, the volume of an attached disk stays as unusedN; that of an unusedN goes either way.
-        return {"delete": step.slot, "force": 1}
-    return {step.slot: step.value}
+        return {"delete": slots, "force": 1}
+    return {step.slot: step.value for step in steps}
 
 
 def _describe_removed(state: DiskState, steps: Sequence[Step], config: dict[str, Any], waits: Sequence[str]) -> dict[str, Any]:

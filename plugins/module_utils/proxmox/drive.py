@@ -59,6 +59,9 @@ OPTIONS = {
     "wwn": Option("str", buses=_NOT_VIRTIO),
 }
 
+# What a running machine cannot change on a disk that it holds: when one of these differs, the whole change waits for a restart.
+COLD_OPTIONS = ("aio", "cache", "discard", "iothread", "product", "queues", "ro", "ssd", "vendor")
+
 
 def parse_quantity(text: str) -> int:
     """Bytes of a declared size. Units are binary, as Proxmox counts: ``50G``, ``50Gi``, ``50 GiB`` and ``51200M`` are the same."""

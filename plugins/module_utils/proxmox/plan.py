@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import (
     BUSES,
+    COLD_OPTIONS,
     OPTIONS,
     DeclarationError,
     Drive,
@@ -26,6 +29,11 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.driv
 
 # Storages round up to their extents (LVM: 4 MiB): so much more than declared is no attempt to shrink.
 EXTENT = 4 * 1024**2
+_HOTPLUG_BUSES = ("scsi", "virtio")
+# The steps that write a drive's value.
+_WRITES = ("create", "attach", "configure")
+_REMOVALS = ("detach", "destroy")
+_ORDER = ("create", "attach", "resize", "configure", *_REMOVALS)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,18 @@ class Step:
     size: int = 0
 
 
+def first_write(steps: Sequence[Step]) -> list[Step]:
+    """The steps that one call does: all of a kind, but Proxmox resizes one disk at a time, and a configuration tells the new size.
+
+    What is declared after a removal waits for it: it may take the slot or the room.
+    """
+    removing = steps[0].action in _REMOVALS
+    near = list(takewhile(lambda step: (step.action in _REMOVALS) == removing, steps))
+    action = min((step.action for step in near), key=_ORDER.index)
+    alike = [step for step in near if step.action == action]
+    return alike[:1] if action == "resize" else alike
+
+
 @dataclass(frozen=True)
 class DiskState:
     """A declared disk, as it is or as it will be. ``pending`` holds the options that wait for a restart of the machine."""
@@ -102,6 +122,8 @@ class DiskState:
     label: str
     drive: Drive
     pending: dict[str, str | None] = field(default_factory=dict)
+    lingers: bool = False
+    """Whether it takes a restart of the machine until it is gone."""
 
     @property
     def view(self) -> dict[str, str]:
@@ -147,11 +169,19 @@ class _Found:
 
     def waiting(self) -> dict[str, str | None]:
         """Options whose requested value does not hold yet; the volume too, for a disk that is not attached yet."""
-        if self.pending is None:
-            return {}
-        now = {"volume": self.current.volume, **self.current.options} if self.current else {}
-        soon = {"volume": self.pending.volume, **self.pending.options}
-        return {key: soon.get(key) for key in sorted({*now, *soon}) if now.get(key) != soon.get(key)}
+        return _differences(self.current, self.pending) if self.pending else {}
+
+
+def _differences(current: Drive | None, later: Drive) -> dict[str, str | None]:
+    now = {"volume": current.volume, **current.options} if current else {}
+    soon: dict[str, str | None] = {"volume": later.volume or None, **later.options}
+    return {key: soon.get(key) for key in sorted({*now, *soon}) if key not in now or now[key] != soon.get(key)}
+
+
+def _pluggable(slot: str, config: Mapping[str, Any], running: bool) -> bool:
+    """Whether a disk gets into that slot, or out of it, without a restart."""
+    features = str(config.get("hotplug", "1"))
+    return not running or (bus_of(slot) in _HOTPLUG_BUSES and (features == "1" or "disk" in re.split(r"[,;\s]+", features)))
 
 
 def _slots(config: Mapping[str, Any], pending: Iterable[Mapping[str, Any]]) -> dict[str, _Found]:
@@ -170,14 +200,21 @@ def _slots(config: Mapping[str, Any], pending: Iterable[Mapping[str, Any]]) -> d
     return {slot: entry for slot, entry in found.items() if entry.current or entry.pending}
 
 
-def plan(config: Mapping[str, Any], pending: Iterable[Mapping[str, Any]], wanted: Sequence[Wanted]) -> Plan:
-    """Compare a machine's configuration (``current=1``) and its pending values with the declared disks."""
+def plan(
+    config: Mapping[str, Any],
+    pending: Iterable[Mapping[str, Any]],
+    wanted: Sequence[Wanted],
+    *,
+    running: bool = True,
+) -> Plan:
+    """Compare a machine's current configuration and its pending values with the declared disks."""
     _refuse_doubles(wanted)
-    slots = _slots(config, pending)
+    there = _slots(config, pending)
+    slots = dict(there)
     result = Plan([], [], [], [])
     for disk in wanted:
         if disk.absent:
-            _remove(disk, slots, config, result)
+            _remove(disk, slots, config, running, result)
             continue
         slot = _match(disk, slots)
         if slot is None and disk.volume:
@@ -185,8 +222,22 @@ def plan(config: Mapping[str, Any], pending: Iterable[Mapping[str, Any]], wanted
         elif slot is None:
             _create(disk, slots, config, result)
         else:
-            _adjust(disk, slots[slot], config, result)
+            _adjust(disk, slots[slot], config, running, result)
+    written = {step.slot for step in result.steps if step.action in _WRITES}
+    result.after[:] = [
+        _foretell(state, there.get(state.drive.slot), config, running) if state.drive.slot in written else state for state in result.after
+    ]
     return result
+
+
+def _foretell(state: DiskState, found: _Found | None, config: Mapping[str, Any], running: bool) -> DiskState:
+    """The state with what will wait for a restart: the whole of a drive's new value, or nothing."""
+    current, drive = found.current if found else None, state.drive
+    if current and current.volume == drive.volume:
+        waits = running and any(current.options.get(key) != drive.options.get(key) for key in COLD_OPTIONS)
+    else:
+        current, waits = None, not _pluggable(drive.slot, config, running)
+    return replace(state, pending=_differences(current, drive) if waits else {})
 
 
 def _refuse_doubles(wanted: Sequence[Wanted]) -> None:
@@ -279,8 +330,11 @@ def _new_drive(disk: Wanted, volume: str, slots: dict[str, _Found]) -> Drive:
     return drive
 
 
-def _remove(disk: Wanted, slots: Mapping[str, _Found], config: Mapping[str, Any], result: Plan) -> None:
-    """Detach a disk, which keeps its volume as ``unusedN``; destroy the volume only where the declaration says so."""
+def _remove(disk: Wanted, slots: dict[str, _Found], config: Mapping[str, Any], running: bool, result: Plan) -> None:
+    """Detach a disk, which keeps its volume as ``unusedN``; destroy the volume only where the declaration says so.
+
+    A slot that is empty from then on can be that of a disk declared further down.
+    """
     unused = next((key for key, value in config.items() if key.startswith("unused") and disk.volume in (key, value)), None)
     if unused:
         volume = str(config[unused])
@@ -294,13 +348,17 @@ def _remove(disk: Wanted, slots: Mapping[str, _Found], config: Mapping[str, Any]
     found = slots[slot]
     if slot in str(config.get("boot", "")).partition("order=")[2].split(";") or slot == config.get("bootdisk"):
         raise DeclarationError(f"disk {disk.label} ({slot}) is one that the machine boots from: take it out of the boot order first")
-    result.going.append(DiskState(disk.label, found.effective, found.waiting()))
-    if found.leaving < 1 + disk.destroy:
+    waits = found.leaving >= 1 + disk.destroy
+    lingers = waits or (found.current is not None and not _pluggable(slot, config, running))
+    result.going.append(DiskState(disk.label, found.effective, lingers=lingers))
+    if not waits:
         action = "destroy" if disk.destroy else "detach"
         result.steps.append(Step(action, disk.label, slot, found.effective.volume, found.effective.storage))
+    if not lingers:
+        del slots[slot]
 
 
-def _adjust(disk: Wanted, found: _Found, config: Mapping[str, Any], result: Plan) -> None:
+def _adjust(disk: Wanted, found: _Found, config: Mapping[str, Any], running: bool, result: Plan) -> None:
     drive = found.effective
     label = disk.label if disk.label == drive.slot else f"{disk.label} ({drive.slot})"
     if found.leaving:
@@ -314,8 +372,14 @@ def _adjust(disk: Wanted, found: _Found, config: Mapping[str, Any], result: Plan
         )
     _check_options(disk, drive.slot)
     result.before.append(DiskState(disk.label, drive, found.waiting()))
-    after = drive.with_size(_grow(disk, found, label, result))
     changes = {key: value for key, value in disk.options.items() if drive.value(key) != value}
+    if found.current is None and _pluggable(drive.slot, config, running):
+        # Left over from a write that failed half-way: the same value once more has it plugged.
+        found = _Found(drive.with_options(changes), None, leaving=0)
+        drive = found.effective
+        result.steps.append(Step("attach", disk.label, drive.slot, str(drive), drive.storage))
+        changes = {}
+    after = drive.with_size(_grow(disk, found, label, result))
     if changes or (found.pending and (found.stale or after.size != drive.size)):
         after = after.with_options(changes)
         result.steps.append(Step("configure", disk.label, drive.slot, str(after), drive.storage))

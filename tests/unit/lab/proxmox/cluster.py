@@ -13,6 +13,7 @@ from pathlib import Path
 import requests
 
 from lab.certificates import Authority
+from lab.proxmox.access_log import AccessLog
 from lab.proxmox.app import create_app
 from lab.proxmox.faults import Faults
 from lab.proxmox.guest import GuestDisk, GuestError
@@ -65,6 +66,8 @@ class Cluster:
     guest: MemoryGuest
     faults: Faults
     port: int = 0
+    calls: list[str] = field(default_factory=list)
+    """Every call so far."""
 
     @property
     def store(self) -> Store:
@@ -135,6 +138,7 @@ def running(state: Path, ca: Path, guest: MemoryGuest | None = None, lock_timeou
     """Serve a state directory for as long as the context lasts."""
     pair = Authority(ca, "test-ca").create().issue("server", "127.0.0.1", addresses=["127.0.0.1"])
     cluster = Cluster(state, ca / "ca.crt", guest or MemoryGuest(), Faults())
-    app = create_app(state, cluster.guest, faults=cluster.faults, auth_delay=0.0, lock_timeout=lock_timeout)
+    app = AccessLog(create_app(state, cluster.guest, faults=cluster.faults, auth_delay=0.0, lock_timeout=lock_timeout))
+    cluster.calls = app.calls
     with in_background(app, "127.0.0.1", str(pair.certificate), str(pair.key)) as cluster.port:
         yield cluster

@@ -145,10 +145,31 @@ def test_the_first_free_name_is_taken(cluster: Cluster) -> None:
 
 
 def test_a_full_pool_leaves_nothing_behind(cluster: Cluster) -> None:
+    before = cluster.config().text
+    assert "free space in thin pool" in cluster.done("POST", f"{VM}/config", scsi1="local-lvm:300")
+    assert cluster.volumes() == ["vm-301-disk-0"]
+    assert cluster.config().text == before
+
+
+def test_what_was_allocated_before_a_failure_waits_until_it_is_asked_for_again(cluster: Cluster) -> None:
     values = {"scsi1": "local-lvm:100", "scsi2": "local-lvm:100"}
     assert "free space in thin pool" in cluster.done("POST", f"{VM}/config", **values)
-    assert cluster.volumes() == ["vm-301-disk-0"]
-    assert sorted(cluster.config().current) == ["boot", "name", "scsi0", "scsihw"]
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1"]
+    waiting = "local-lvm:vm-301-disk-1,size=100G"
+    assert (cluster.config().current.keys() & values, cluster.config().pending) == (set(), {"scsi1": waiting})
+    assert cluster.done("POST", f"{VM}/config", scsi2="local-lvm:1") == "OK"
+    assert cluster.config().pending == {"scsi1": waiting}
+    assert cluster.done("POST", f"{VM}/config", scsi1=waiting) == "OK"
+    assert (cluster.config().current["scsi1"], cluster.config().pending) == (waiting, {})
+    assert (301, "scsi1") in cluster.guest.disks
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1", "vm-301-disk-2"]
+
+
+def test_the_volume_of_a_disk_that_was_never_plugged_becomes_unused(cluster: Cluster) -> None:
+    assert cluster.done("POST", f"{VM}/config", sata0="local-lvm:1") == "OK"
+    assert cluster.done("POST", f"{VM}/config", delete="sata0") == "OK"
+    config = cluster.config()
+    assert (config.current["unused0"], config.pending, config.doomed) == ("local-lvm:vm-301-disk-1", {}, {})
 
 
 def test_a_thin_pool_takes_raw_only(cluster: Cluster) -> None:

@@ -6,18 +6,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.client import Client, Connection, LostError
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.disks import Converger
 from ansible_collections.homelab.data_platform.plugins.modules import proxmox_vm_disk
+from proxmoxer.core import ResourceException
 
+from lab.proxmox.state import seed
+from lab.settings import CHECKOUT
 from tests.unit.lab.proxmox.cluster import SECRET, TOKEN_ID, USER, Cluster
 
 GIB = 1024**3
 DATA = {"serial": "airflow-data", "storage": "local-lvm", "size": "50G"}
-IDLE_CALLS = 3
+IDLE_CALLS = 2
 
 
 class FailedError(Exception):
@@ -68,9 +78,24 @@ def run(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def shown(result: dict[str, Any]) -> dict[str, Any]:
-    """What check mode must foretell: everything but the name that Proxmox gives the volume, the calls, and what a restart waits for."""
-    disks = [{key: value for key, value in disk.items() if key not in ("volume", "pending")} for disk in result["disks"]]
-    return {"changed": result["changed"], "diff": result["diff"], "disks": disks}
+    """What check mode must foretell: everything but the names that Proxmox gives, and the calls."""
+    disks = [{**disk, "volume": None, "pending": unnamed(disk["pending"])} for disk in result["disks"]]
+    removed = [{**disk, "unused": None} for disk in result["removed"]]
+    return {**{key: result[key] for key in ("changed", "diff", "restart_required")}, "disks": disks, "removed": removed}
+
+
+def unnamed(pending: dict[str, Any]) -> dict[str, Any]:
+    return {**pending, "volume": None} if "volume" in pending else pending
+
+
+def calls(cluster: Cluster) -> list[str]:
+    """What the module has asked for, in short; how often it looks at a task depends on the task."""
+    words = [call.replace("/nodes/pve/qemu/301/", "").replace("/nodes/pve/", "") for call in cluster.calls]
+    return [word for word in words if "tasks/" not in word]
+
+
+def volumes_wanted(count: int) -> list[dict[str, Any]]:
+    return [{"serial": f"disk-{number}", "storage": "local-lvm", "size": "1G"} for number in range(count)]
 
 
 # -- creating --------------------------------------------------------------------------------------------------------------------
@@ -99,8 +124,9 @@ def test_a_new_disk_reaches_the_guest(cluster: Cluster, run: Run) -> None:
     assert (disk.serial, disk.size_bytes, disk.path.stat().st_size) == ("airflow-data", 50 * GIB, 50 * GIB)
 
 
-def test_a_second_run_changes_nothing_in_three_calls_however_many_disks(cluster: Cluster, run: Run) -> None:
-    disks = [DATA, *({"serial": f"disk-{number}", "storage": "local-lvm", "size": "1G", "bus": "virtio"} for number in range(4))]
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_second_run_changes_nothing_in_two_calls_however_many_disks(cluster: Cluster, run: Run, count: int) -> None:
+    disks = volumes_wanted(count)
     run(*disks)
     before = cluster.config().text
     again = run(*disks)
@@ -108,6 +134,85 @@ def test_a_second_run_changes_nothing_in_three_calls_however_many_disks(cluster:
     assert again["diff"]["before"] == again["diff"]["after"]
     assert all(disk["actions"] == [] for disk in again["disks"])
     assert cluster.config().text == before
+
+
+LOOK = "GET pending"
+
+
+def test_a_disk_is_created_by_one_write_between_two_looks(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    assert calls(cluster) == ["GET /cluster/resources", LOOK, "POST config", LOOK]
+
+
+def test_many_disks_are_created_by_one_write(cluster: Cluster, run: Run) -> None:
+    result = run(*volumes_wanted(30))
+    assert [disk["slot"] for disk in result["disks"]] == [f"scsi{number}" for number in range(1, 31)]
+    assert calls(cluster) == ["GET /cluster/resources", LOOK, "GET storage", "POST config", LOOK]
+    assert len(cluster.volumes()) == 31
+
+
+def test_disks_that_are_right_cost_no_calls(cluster: Cluster, run: Run) -> None:
+    disks = volumes_wanted(5)
+    run(*disks)
+    cluster.calls.clear()
+    run(*disks, DATA)
+    assert calls(cluster) == ["GET /cluster/resources", LOOK, "POST config", LOOK]
+
+
+def test_disks_are_configured_by_one_write_and_grown_one_by_one(cluster: Cluster, run: Run) -> None:
+    run(*volumes_wanted(3))
+    cluster.calls.clear()
+    grown = [{**disk, "size": "2G", "backup": False} for disk in volumes_wanted(2)]
+    result = run(DATA, *grown, {"serial": "disk-2", "backup": False}, {**DATA, "serial": "other"})
+    assert [disk["actions"] for disk in result["disks"]] == [
+        ["created"],
+        ["resized", "configured"],
+        ["resized", "configured"],
+        ["configured"],
+        ["created"],
+    ]
+    growing = ["PUT resize", LOOK]
+    assert calls(cluster) == [
+        *("GET /cluster/resources", LOOK, "GET storage", "POST config", LOOK),
+        *(*growing, *growing, "POST config", LOOK),
+    ]
+
+
+@pytest.mark.parametrize("task_seconds", [0.0, 1.0])
+def test_an_answer_lost_after_a_write_of_many_allocates_nothing_twice(cluster: Cluster, run: Run, task_seconds: float) -> None:
+    cluster.faults.drops = 1
+    cluster.faults.task_seconds = task_seconds
+    result = run(*volumes_wanted(3))
+    assert [disk["actions"] for disk in result["disks"]] == [["created"]] * 3
+    assert cluster.volumes() == [f"vm-301-disk-{number}" for number in range(4)]
+
+
+def test_what_a_failed_write_has_left_behind_is_plugged_by_the_next_run(cluster: Cluster, run: Run) -> None:
+    small = {"serial": "small", "storage": "local-lvm", "size": "1G"}
+    with pytest.raises(FailedError, match=r"create disk airflow-data \(scsi2\): .*reached threshold.*300G is wanted") as error:
+        run(small, {**DATA, "size": "300G"})
+    assert error.value.result["disks"][0]["pending"] == {"serial": "small", "volume": "local-lvm:vm-301-disk-1"}
+    assert (301, "scsi1") not in cluster.guest.disks
+    disks = [{**small, "size": "2G", "backup": False}, DATA]
+    foretold = run(*disks, check=True)
+    result = run(*disks)
+    assert shown(result) == shown(foretold)
+    assert [disk["actions"] for disk in result["disks"]] == [["attached", "resized"], ["created"]]
+    assert (301, "scsi1") in cluster.guest.disks
+    assert cluster.volumes() == ["vm-301-disk-0", "vm-301-disk-1", "vm-301-disk-2"]
+    assert run(*disks)["changed"] is False
+
+
+@pytest.mark.parametrize("first", ["absent", "new"])
+def test_a_slot_that_is_emptied_goes_to_what_is_declared_after(cluster: Cluster, run: Run, first: str) -> None:
+    run(DATA)
+    new = {**DATA, "serial": "new", "ssd": True}
+    disks = [ABSENT, new] if first == "absent" else [new, ABSENT]
+    foretold = run(*disks, check=True)
+    result = run(*disks)
+    assert shown(result) == shown(foretold)
+    assert result["disks"][0]["slot"] == ("scsi1" if first == "absent" else "scsi2")
+    assert cluster.config().current["unused0"] == "local-lvm:vm-301-disk-1"
 
 
 @pytest.mark.parametrize("size", ["51200M", "50GiB", "50 Gi", "50g"])
@@ -124,6 +229,29 @@ def test_a_size_below_one_gib(cluster: Cluster, run: Run) -> None:
 def test_the_machine_is_found_by_name(run: Run) -> None:
     result = run(DATA, name="k8s-worker-02")
     assert (result["vmid"], result["node"], result["disks"][0]["slot"]) == (302, "pve", "scsi0")
+
+
+def test_the_machines_node_is_found(cluster: Cluster, run: Run) -> None:
+    seed(cluster.state, vms=[{"vmid": 401, "name": "elsewhere", "node": "pve2"}])
+    assert run(DATA, vmid=401)["node"] == "pve2"
+
+
+def test_a_name_that_two_machines_have(cluster: Cluster, run: Run) -> None:
+    seed(cluster.state, vms=[{"vmid": 401, "name": "k8s-worker-02"}])
+    with pytest.raises(FailedError, match="VM k8s-worker-02 is the name of machines 302, 401: use vmid"):
+        run(DATA, name="k8s-worker-02")
+
+
+@pytest.mark.parametrize(
+    ("bus", "links"),
+    [
+        ("virtio", ["virtio-airflow-data"]),
+        ("sata", ["ata-QEMU_HARDDISK_airflow-data"]),
+        ("scsi", ["scsi-0QEMU_QEMU_HARDDISK_airflow-data", "scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"]),
+    ],
+)
+def test_how_the_guest_will_see_a_disk(run: Run, bus: str, links: list[str]) -> None:
+    assert run({**DATA, "bus": bus}, check=True)["disks"][0]["by_id"] == [f"/dev/disk/by-id/{link}" for link in links]
 
 
 def test_warnings_of_a_task_are_warnings_and_no_failure(cluster: Cluster, run: Run) -> None:
@@ -279,9 +407,12 @@ def test_the_disk_that_the_machine_boots_from_stays(cluster: Cluster, run: Run) 
 
 def test_a_disk_on_sata_goes_at_the_next_restart(cluster: Cluster, run: Run) -> None:
     cluster.edit(sata0="local-lvm:vm-301-disk-0,serial=airflow-data,size=20G", scsi0=None, boot=None)
+    foretold = run(ABSENT, check=True)
     result = run(ABSENT)
     assert (result["removed"][0]["pending"], result["restart_required"]) == (True, True)
+    assert shown(foretold) == shown(result)
     again = run(ABSENT)
+    assert shown(run(ABSENT, check=True)) == shown(again)
     assert (again["changed"], again["restart_required"]) == (False, True)
     assert cluster.done("POST", "/nodes/pve/qemu/301/status/stop") == "OK"
     assert cluster.done("POST", "/nodes/pve/qemu/301/status/start") == "OK"
@@ -373,6 +504,9 @@ def test_a_disk_without_a_serial_is_adopted_untouched(cluster: Cluster, run: Run
     grown = run({"serial": "airflow-data", "slot": "scsi3", "size": "45G"})
     assert grown["disks"][0]["actions"] == ["resized"]
     assert cluster.config().current["scsi3"] == "local-lvm:vm-301-disk-1,iothread=1,size=45G"
+    configured = run({"serial": "airflow-data", "slot": "scsi3", "backup": False})
+    assert configured["disks"][0]["actions"] == ["configured"]
+    assert cluster.config().current["scsi3"] == "local-lvm:vm-301-disk-1,backup=0,iothread=1,size=45G"
 
 
 # -- check mode --------------------------------------------------------------------------------------------------------------------
@@ -385,14 +519,29 @@ CASES = {
     "adopt and grow": [{"slot": "scsi2", "size": "3G"}],
     "all of it": [DATA, {"serial": "there", "size": "6G", "ssd": True}, {"slot": "scsi2", "size": "3G"}],
     "nothing": [{"serial": "there", "size": "5G"}],
-    "sata": [{**DATA, "bus": "sata"}],
+    "sata": [{**DATA, "bus": "sata", "ssd": True}],
+    "on at once": [{"serial": "there", "mbps_rd": 10, "backup": False, "replicate": False}],
+    "on at once for one, later for the other": [{"serial": "there", "backup": False, "queues": 4}, {"slot": "scsi2", "backup": False}],
+    "given up again": [{"serial": "waiting", "cache": "none"}],
+    "waits already": [{"serial": "waiting", "backup": False, "size": "6G"}],
+    "remove": [{"serial": "there", "state": "absent"}, {**DATA, "bus": "virtio"}],
 }
+MACHINES: dict[str, dict[str, Any]] = {"running": {}, "without hotplug of disks": {"hotplug": "network,usb"}, "stopped": {}}
 
 
+@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("disks", CASES.values(), ids=CASES.keys())
-def test_check_mode_says_what_the_run_then_does(cluster: Cluster, run: Run, disks: list[dict[str, Any]]) -> None:
-    run({"serial": "there", "storage": "local-lvm", "size": "5G"})
+def test_check_mode_says_what_the_run_then_does(cluster: Cluster, run: Run, disks: list[dict[str, Any]], machine: str) -> None:
+    run(
+        {"serial": "there", "storage": "local-lvm", "size": "5G"},
+        {"serial": "waiting", "storage": "local-lvm", "size": "5G", "bus": "virtio"},
+    )
     cluster.done("POST", "/nodes/pve/qemu/301/config", scsi2="local-lvm:2")
+    if machine == "stopped":
+        assert cluster.done("POST", "/nodes/pve/qemu/301/status/stop") == "OK"
+    else:
+        run({"serial": "waiting", "cache": "writeback"})
+    cluster.edit(**MACHINES[machine])
     before, volumes = cluster.config().text, cluster.volumes()
     foretold = run(*disks, check=True)
     assert (cluster.config().text, cluster.volumes()) == (before, volumes)
@@ -416,6 +565,35 @@ def test_a_race_on_a_resize_is_planned_again(cluster: Cluster, run: Run) -> None
     assert run({**DATA, "size": "60G"})["disks"][0]["actions"] == ["resized"]
 
 
+def test_a_race_on_a_resize_grows_no_other_disk(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    other = "local-lvm:vm-301-disk-0,serial=other,size=20G"
+    cluster.faults.before_write = lambda: cluster.edit(scsi1=other)
+    assert run({**DATA, "size": "60G"})["disks"][0]["slot"] == "scsi2"
+    assert cluster.config().current["scsi1"] == other
+
+
+def test_a_race_on_a_detach_takes_no_other_disk(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-1,serial=other,size=50G")
+    assert run(ABSENT)["changed"] is False
+    assert "serial=other" in cluster.config().current["scsi1"]
+
+
+def test_a_race_that_is_lost_again_and_again_is_given_up(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = count()
+
+    def meddle() -> None:
+        cluster.edit(description=f"change {next(rounds)}")
+        cluster.faults.before_write = meddle
+
+    cluster.faults.before_write = meddle
+    monkeypatch.setattr(f"{Converger.__module__}._RETRIES", 2)
+    with pytest.raises(FailedError, match=r"create disk airflow-data \(scsi1\): gave up after 3 attempts: .*checksum mismatch"):
+        run(DATA)
+    assert cluster.volumes() == ["vm-301-disk-0"]
+
+
 def test_what_somebody_else_did_meanwhile_is_not_claimed(cluster: Cluster, run: Run) -> None:
     run(DATA)
     cluster.faults.before_write = lambda: cluster.edit(scsi1="local-lvm:vm-301-disk-1,backup=0,serial=airflow-data,size=50G")
@@ -437,7 +615,26 @@ def test_a_lock_is_awaited(cluster: Cluster, run: Run, monkeypatch: pytest.Monke
         return load(store, vmid, node)
 
     monkeypatch.setattr(cluster.store.__class__, "load", unlocking)
-    assert run(DATA, lock_timeout=20)["changed"] is True
+    result = run(DATA, lock_timeout=20)
+    assert result["changed"] is True
+    assert "VM 301 (k8s-worker-01) on pve: VM is locked (backup); waited" in result["said"]
+
+
+def test_a_machine_that_is_migrated_meanwhile_is_found_again(cluster: Cluster, run: Run) -> None:
+    def migrate() -> None:
+        """The machine goes to another node, and its lock with the migration."""
+        machines = json.loads((cluster.state / "vms.json").read_text())
+        machines["301"]["node"] = "pve2"
+        cluster.store.write("vms.json", json.dumps(machines))
+        cluster.edit(lock=None)
+
+    cluster.edit(lock="migrate")
+    timer = Timer(1.0, migrate)
+    timer.start()
+    result = run(DATA, lock_timeout=20)
+    timer.join()
+    assert (result["node"], result["disks"][0]["actions"]) == ("pve2", ["created"])
+    assert "VM is locked (migrate); waited" in result["said"]
 
 
 def test_a_lock_that_stays_is_named(cluster: Cluster, run: Run) -> None:
@@ -566,6 +763,36 @@ def test_an_api_that_does_not_answer(run: Run) -> None:
         run(DATA, api_port=1)
 
 
+def test_a_refusal_of_proxmoxs_own_is_passed_on(cluster: Cluster, run: Run) -> None:
+    run(DATA)
+    cluster.edit(protection="1")
+    with pytest.raises(FailedError, match=r"detach disk airflow-data \(scsi1\): can't remove drive 'scsi1' - protection mode enabled"):
+        run(ABSENT)
+
+
+def test_a_task_is_looked_at_no_more_than_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    looks: list[float] = []
+
+    def status(_path: str) -> dict[str, str]:
+        looks.append(round(clock[0], 1))
+        return {"status": "running"} if clock[0] < 14 else {"status": "stopped", "exitstatus": "OK"}
+
+    client = Client(Connection("127.0.0.1", 8006, USER, TOKEN_ID, SECRET))
+    monkeypatch.setattr(client, "get", status)
+    monkeypatch.setattr(f"{Client.__module__}.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    assert client.wait("pve", "UPID:pve:", timeout=600) == []
+    assert looks == [0.1, *(float(second) for second in range(1, 11)), 12.0, 14.0]
+
+
+@pytest.mark.parametrize("status", range(595, 600))
+def test_every_way_that_a_node_can_be_out_of_reach(status: int) -> None:
+    client = Client(Connection("127.0.0.1", 8006, USER, TOKEN_ID, SECRET))
+    error = client._refused(ResourceException(status, "", "No route to host"), "GET", "nodes/pve/qemu/301/pending")
+    assert isinstance(error, LostError)
+    assert f"could not reach the node behind /nodes/pve/qemu/301/pending ({status} No route to host)" in str(error)
+
+
 def test_a_value_that_proxmox_refuses(run: Run) -> None:
     with pytest.raises(
         FailedError, match=r"create disk airflow-data \(scsi1\): .*Parameter verification failed. scsi1: .*queues: .*minimum value of 2"
@@ -581,6 +808,31 @@ def test_a_size_which_the_configuration_has_wrong_is_no_endless_loop(cluster: Cl
 
 
 def test_the_environment_fills_in_the_connection(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROXMOX_TOKEN_SECRET", SECRET)
-    monkeypatch.setenv("PROXMOX_CA_PATH", str(cluster.ca))
-    assert run(DATA, api_token_secret=None, ca_path=None)["changed"] is True
+    values = {"HOST": "127.0.0.1", "PORT": cluster.port, "USER": USER, "TOKEN_ID": TOKEN_ID, "TOKEN_SECRET": SECRET, "CA_PATH": cluster.ca}
+    for name, value in values.items():
+        monkeypatch.setenv(f"PROXMOX_{name}", str(value))
+    options = ("api_host", "api_port", "api_user", "api_token_id", "api_token_secret", "ca_path")
+    assert run(DATA, **dict.fromkeys(options))["changed"] is True
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_verification_is_left_out_only_when_told(run: Run) -> None:
+    assert run(DATA, ca_path=None, validate_certs=False, check=True)["changed"] is True
+
+
+def test_the_defaults_of_the_action_group_fill_in_the_connection(cluster: Cluster, tmp_path: Path) -> None:
+    connection = {"api_host": "127.0.0.1", "api_port": cluster.port, "api_user": USER, "api_token_id": TOKEN_ID, "ca_path": str(cluster.ca)}
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": sys.executable},
+        "module_defaults": {"group/homelab.data_platform.proxmox": {**connection, "api_token_secret": SECRET}},
+        "tasks": [{"homelab.data_platform.proxmox_vm_disk": {"vmid": 301, "disks": [DATA]}}],
+    }
+    playbook = tmp_path / "playbook.json"
+    playbook.write_text(json.dumps([play]))
+    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", "-vvv", str(playbook)]
+    result = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert SECRET not in result.stdout
+    assert "serial=airflow-data" in cluster.config().current["scsi1"]

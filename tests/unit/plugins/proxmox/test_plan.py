@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.drive import DeclarationError
-from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import Plan, Wanted, plan
+from ansible_collections.homelab.data_platform.plugins.module_utils.proxmox.plan import Plan, Step, Wanted, first_write, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,6 +212,26 @@ def test_such_a_disk_cannot_grow_before() -> None:
 def test_a_disk_that_is_about_to_be_detached_is_not_relied_on() -> None:
     with pytest.raises(DeclarationError, match="waits to be detached"):
         planned({"scsi1": DATA}, WANTED, doomed=("scsi1",))
+
+
+# -- what one call can do ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("actions", "together"),
+    [
+        (["create", "resize", "create"], [0, 2]),
+        (["resize", "configure", "resize", "configure"], [0]),
+        (["configure", "configure", "attach"], [2]),
+        (["configure", "configure"], [0, 1]),
+        (["create", "destroy", "create"], [0]),
+        (["destroy", "detach", "detach", "create", "detach"], [1, 2]),
+    ],
+)
+def test_what_goes_together(actions: list[str], together: list[int]) -> None:
+    """Of a kind, in an order that sizes and slots allow, and never past a removal."""
+    todo = [Step(action, f"disk-{number}", f"scsi{number}", "", "") for number, action in enumerate(actions)]
+    assert first_write(todo) == [todo[number] for number in together]
 
 
 # -- declarations ------------------------------------------------------------------------------------------------------------------

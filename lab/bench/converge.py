@@ -1,4 +1,4 @@
-"""Measure the lab: the components, its hosts, the first converge and the quiet one. Writes docs/benchmarks.md."""
+"""Measure the lab: the components, its hosts, the first converge and the quiet one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable
 
 from lab import lifecycle
+from lab.bench.report import REPORT, table, write
 from lab.settings import CHECKOUT, INVENTORY
 from lab.shell import LabError
 
-REPORT = CHECKOUT / "docs" / "benchmarks.md"
 _QUIET_RUNS = 3
 _BUILD = "the components, into an empty cache"
 _TASK = re.compile(r"^(?P<name>\S.*?) -+ +(?P<seconds>[\d.]+)s$")
 
 
 def run() -> None:
-    """Measure on a lab made anew, and write the report."""
+    """Measure on a lab made anew."""
     build = _empty_cache() if os.environ.get("COLD") else _written_before()
     lifecycle.down()
     hosts = _timed(lifecycle.hosts)
@@ -31,20 +31,22 @@ def run() -> None:
     second, output = min(quiet, key=lambda measured: measured[0])
     if any(count != "0" for count in re.findall(r"changed=(\d+)", output)):
         raise LabError(f"the quiet run is not quiet:\n{output}")
-    slowest = "".join(f"| {match['name']} | {match['seconds']} |\n" for match in map(_TASK.match, output.splitlines()) if match)
-    REPORT.write_text(
-        "# Benchmarks\n\n"
+    slowest = [(match["name"], match["seconds"]) for match in map(_TASK.match, output.splitlines()) if match]
+    figures = [
+        (_BUILD, build),
+        ("the lab's hosts, from nothing to Ready", f"{hosts:.0f}"),
+        ("first converge (`site.yml`)", f"{first:.0f}"),
+        ("the three together: `make lab` with an empty cache", f"{build + hosts + first:.0f}"),
+        ("the last two: `make lab` with a warm cache", f"{hosts + first:.0f}"),
+        ("the lab's hosts, when they are up", f"{again:.1f}"),
+        (f"second converge, {output.count('TASK [')} tasks, changed=0", f"{second:.1f}"),
+    ]
+    write(
+        "The lab",
         f"Measured by `make bench` on {os.cpu_count()} cores; the quiet run is the fastest of {_QUIET_RUNS}. `make bench COLD=1`\n"
         "measures the build of the components too, else its figure stays.\n\n"
-        "| what | seconds |\n|---|---|\n"
-        f"| {_BUILD} | {build} |\n"
-        f"| the lab's hosts, from nothing to Ready | {hosts:.0f} |\n"
-        f"| first converge (`site.yml`) | {first:.0f} |\n"
-        f"| the three together: `make lab` with an empty cache | {build + hosts + first:.0f} |\n"
-        f"| the last two: `make lab` with a warm cache | {hosts + first:.0f} |\n"
-        f"| the lab's hosts, when they are up | {again:.1f} |\n"
-        f"| second converge, {output.count('TASK [')} tasks, changed=0 | {second:.1f} |\n\n"
-        f"The ten slowest tasks of the second converge:\n\n| task | seconds |\n|---|---|\n{slowest}"
+        f"{table(['what', 'seconds'], figures)}\n\n"
+        f"The ten slowest tasks of the second converge:\n\n{table(['task', 'seconds'], slowest)}",
     )
 
 
