@@ -26,7 +26,6 @@ from lab.settings import CHECKOUT
 from lab.shell import LabError
 from lab.shell import run as run_program
 
-_RUNS = 3
 _FORKS = 10
 _USER, _TOKEN_ID, _SECRET = "bench@pve", "bench", "only-for-the-benchmark"
 _PRIVILEGES = {"/vms": ["VM.Audit", "VM.Config.Disk"], "/storage": ["Datastore.AllocateSpace"]}
@@ -45,6 +44,7 @@ class Scale:
 
     machines: int
     disks: int
+    runs: int = 3
 
     @property
     def vmids(self) -> range:
@@ -79,7 +79,7 @@ class Measured:
     changed: bool
 
 
-SCALES = [Scale(1, 1), Scale(1, 5), Scale(1, 30), Scale(20, 2)]
+SCALES = [Scale(1, 1, runs=10), Scale(1, 5), Scale(1, 30), Scale(20, 2)]
 CREATE = Job("create", lambda _count: 0, ("present",))
 JOBS = [
     CREATE,
@@ -208,7 +208,7 @@ def run() -> None:
         for scale in SCALES:
             for job in JOBS:
                 found: dict[str, dict[str, list[Measured]]] = {}
-                for _ in range(_RUNS):
+                for _ in range(scale.runs):
                     for module in ("ours", "peer"):
                         for name, measured in bench.measure(module, scale, job):
                             found.setdefault(name, {}).setdefault(module, []).append(measured)
@@ -241,8 +241,8 @@ def _text(figures: str) -> str:
 Measured by `make bench-disks` (and by `make bench`) on {os.cpu_count()} cores: `proxmox_vm_disk` and, as its peer, `proxmox_disk` of
 community.proxmox {_peer_version()}. Both are run by `ansible-playbook` on this machine with {_FORKS} forks, in turn, against the lab's
 Proxmox API over TLS, which both verify. Calls are counted at the server. Seconds are those of the module tasks, each from its
-start to its last result, without the start of `ansible-playbook`. Every figure is the least of {_RUNS} runs, each on a Proxmox
-made anew; a ratio says how many times as much the peer takes.
+start to its last result, without the start of `ansible-playbook`. Every figure is the least of {Scale.runs} runs ({SCALES[0].runs} of the
+single disk), each on a Proxmox made anew; a ratio says how many times as much the peer takes.
 
 - `create`: no disk is there. `no-op`: the same once more. `grow`: all are there, too small. `create and grow`: half of them
   (rounded down) are there, too small.
