@@ -240,7 +240,7 @@ class Converger:
         with suppress(ProxmoxError):
             self._look()
             if full or steps[0].action == "create":
-                reasons = [text for _, text in self._shortages(self._unsure, full=full)]
+                reasons = [text for _certain, text in self._shortages(self._unsure, full=full)]
         advice = ": free some, extend it, or declare another storage" if full else ""
         return f"{self._what(self._unsure or steps)}: {error}" + (f" ({'; '.join(reasons)}{advice})" if reasons else "")
 
