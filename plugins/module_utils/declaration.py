@@ -191,6 +191,8 @@ def _identity(place: str, disk: Mapping[str, Any]) -> Iterator[Finding]:
         yield f"{place}.uuid", uuid, "wanted the UUID of the filesystem, as blkid shows it"
     if state not in (ABSENT, None, "present", "absent"):
         yield f"{place}.state", state, "wanted present or absent"
+    if _is_absent(disk) and disk.get("slot") and uuid in (ABSENT, None):
+        yield f"{place}.uuid", uuid, "wanted the UUID of its filesystem, by which the node lets go of a disk that has no serial"
     if destroy not in (ABSENT, None):
         if not _is_absent(disk):
             yield f"{place}.destroy", destroy, "wanted on a disk with state: absent only"

@@ -346,6 +346,11 @@ def _remove(disk: Wanted, slots: dict[str, _Found], config: Mapping[str, Any], r
     if slot is None:
         return
     found = slots[slot]
+    if disk.serial and disk.slot is None and found.effective.serial != disk.serial:
+        raise DeclarationError(
+            f"disk {disk.label} is to be absent, and its volume {disk.volume} is attached at {slot} without a serial: "
+            f"declare slot {slot} too, so that no other disk is meant"
+        )
     if slot in str(config.get("boot", "")).partition("order=")[2].split(";") or slot == config.get("bootdisk"):
         raise DeclarationError(f"disk {disk.label} ({slot}) is one that the machine boots from: take it out of the boot order first")
     waits = found.leaving >= 1 + disk.destroy

@@ -25,7 +25,7 @@ def release(current: Current, disks: Sequence[Disk], taken: Collection[str]) -> 
     text = current.fstab
     for disk in disks:
         state = current.disks[disk.name]
-        problems += [f"Disk {disk.name}: {problem}" for problem in _in_use(disk, state.device)]
+        problems += [f"Disk {disk.name}: {problem}" for problem in (*_in_use(disk, state.device), *_not_seen(disk, state, taken))]
         if state.device and state.place.mount and state.device.carries(state.place.mount):
             steps.append(Unmount(disk.name, disk.mount))
         lines = [entry for entry in fstab.entries(text) if _means(entry, disk, state.device, current, taken)]
@@ -52,6 +52,16 @@ def _in_use(disk: Disk, device: Device | None) -> Iterator[str]:
         yield (
             f"it is to be absent, but {device.path} is in use: {', '.join(others)}. "
             "Declare the mount that is to be given up, or free the disk by hand, then run again."
+        )
+
+
+def _not_seen(disk: Disk, state: DiskState, taken: Collection[str]) -> Iterator[str]:
+    """A disk without a serial that is still mounted must not pass for one that is gone."""
+    if state.device is None and state.place.mount and disk.mount not in taken:
+        known = f"UUID {disk.uuid}" if disk.uuid else f"serial {disk.name}"
+        yield (
+            f"it is to be absent, and {state.place.mount.source} is mounted at {disk.mount}, but does not have the {known}. "
+            "Declare the uuid of what is mounted there, or unmount it by hand, then run again."
         )
 
 

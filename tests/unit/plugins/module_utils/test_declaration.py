@@ -102,6 +102,7 @@ def test_what_is_accepted(node: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("node", "place", "words"),
     [
+        (with_disk(state="absent", slot="scsi1"), "data_disks[0].uuid is not set", "the node lets go of a disk that has no serial"),
         (with_disk(state="gone"), "data_disks[0].state is 'gone'", "wanted present or absent"),
         (with_disk(destroy="airflow-data"), "data_disks[0].destroy is 'airflow-data'", "with state: absent only"),
         (with_disk(state="absent", destroy=True), "data_disks[0].destroy is True", "the disk's own name, airflow-data"),

@@ -390,6 +390,15 @@ def test_what_cannot_be_attached(run: Run) -> None:
         run({"serial": "other", "storage": "nfs", "volume": "local-lvm:vm-301-disk-9"})
 
 
+def test_a_disk_without_a_serial_is_not_detached_by_its_volume_alone(cluster: Cluster, run: Run) -> None:
+    cluster.call("PUT", "/nodes/pve/qemu/301/config", scsi3="local-lvm:5")
+    absent = {"serial": "by-hand", "state": "absent", "volume": "local-lvm:vm-301-disk-1"}
+    with pytest.raises(FailedError, match=r"is attached at scsi3 without a serial: declare slot scsi3 too"):
+        run(absent)
+    assert "scsi3" in cluster.config().current
+    assert run({**absent, "slot": "scsi3"})["removed"][0]["unused"] == "unused0"
+
+
 def test_a_disk_that_is_declared_absent_in_another_slot_is_no_silent_success(cluster: Cluster, run: Run) -> None:
     run(DATA)
     with pytest.raises(FailedError, match="disk airflow-data is at scsi1, declared is slot scsi5"):

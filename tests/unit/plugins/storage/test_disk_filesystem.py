@@ -581,6 +581,15 @@ def test_a_disk_that_is_mounted_elsewhere_is_not_let_go_of(host: Host) -> None:
     assert host.run(gone(mount="/mnt/old"))["actions"] == ["unmount /mnt/old"]
 
 
+def test_a_disk_without_a_serial_that_is_mounted_does_not_pass_for_gone(host: Host) -> None:
+    device = host.attach("")
+    host.sh(f"mkfs.ext4 -q {device.path}; mkdir {PLACE}; mount {device.path} {PLACE}")
+    message = refused(host, gone())
+    assert f"{device.path} is mounted at {PLACE}, but does not have the serial airflow-data" in message
+    uuid = host.blkid(device)["UUID"]
+    assert host.run(gone(uuid=uuid))["actions"] == [f"unmount {PLACE}"]
+
+
 def test_what_keeps_a_disk_busy_is_named(host: Host) -> None:
     host.attach("airflow-data")
     host.run(disk())
