@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
-import os
 import secrets
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,10 +19,12 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.parameters import PASS_VARS
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client
 
 from lab import components
 from lab.certificates import Authority
+from tests.unit.forked import forked
 
 START_LIMIT = 60
 
@@ -54,17 +55,19 @@ class Api:
         if "inject_invocation" in PASS_VARS:
             # Newer ansible-core repeats the arguments in a result only when asked to; older ones always do.
             options["_ansible_inject_invocation"] = True
-        process = subprocess.run(
-            [sys.executable, "-m", f"ansible_collections.homelab.data_platform.plugins.modules.{name}"],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        assert process.stdout.lstrip().startswith("{"), process.stderr
-        result: dict[str, Any] = json.loads(process.stdout)
-        result["output"] = process.stdout + process.stderr
+        module = importlib.import_module(f"ansible_collections.homelab.data_platform.plugins.modules.{name}")
+
+        def call() -> None:
+            with patch_module_args(options):
+                module.main()
+
+        _status, output = forked(call, self.directory / "printed")
+        assert "Traceback" not in output, output
+        # The controller's side of Ansible, where a test has loaded it, shows warnings at once; else they are in the answer.
+        *warnings, answer = output.strip().splitlines()
+        result: dict[str, Any] = json.loads(answer)
+        result["warnings"] = [*warnings, *result.get("warnings", [])]
+        result["output"] = output
         return result
 
 

@@ -12,7 +12,6 @@ import signal
 import struct
 import subprocess
 import sys
-import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ansible.template
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage import act, converge
@@ -29,14 +27,13 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.storage.step
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import Paths
 from ansible_collections.homelab.data_platform.plugins.modules import block_device_info, disk_filesystem
 
+from tests.unit.forked import forked
+
 MIB = 1024 * 1024
 # XFS below 300 MiB is refused by current mkfs.xfs.
 XFS_SIZE = 320 * MIB
 FSTAB = "/run/fstab"
 CLONE_NEWNS = 0x20000
-
-# Where the controller's side of Ansible is installed, a module that ends imports it; a fork should find that done.
-assert ansible.template
 
 # The root filesystem for mount points is ext4 (as on a node), whatever the machine of the test has; /run is empty, as after a boot.
 NAMESPACE = """
@@ -115,34 +112,15 @@ class Host:
         return ["nsenter", "--mount", "--target", str(self.process.pid), "--", *argv]
 
     def _fork(self, action: Callable[[], None]) -> tuple[int, str]:
-        """Do something in the namespace, in a process of its own; return its wait status and what it printed.
+        """Do something in the namespace, in a process of its own; return its wait status and what it printed."""
 
-        A fork of this process has Ansible imported already, which is most of the time that a module takes.
-        """
-        printed = self.folder / "printed"
-        pid = os.fork()
-        if pid == 0:
-            # Nothing of the test's own process may run here: not its fixtures' clean-up, not its reports.
-            status = 1
-            try:
-                with Path(f"/proc/{self.process.pid}/ns/mnt").open("rb") as namespace, printed.open("w") as output:
-                    os.dup2(output.fileno(), 1)
-                    os.dup2(output.fileno(), 2)
-                    sys.stdout = sys.stderr = output
-                    assert ctypes.CDLL(None).setns(namespace.fileno(), CLONE_NEWNS) == 0
-                    os.chdir("/")
-                    try:
-                        action()
-                    except SystemExit:
-                        status = 0
-                    except BaseException:
-                        traceback.print_exc()
-                        raise
-                    finally:
-                        output.flush()
-            finally:
-                os._exit(status)
-        return os.waitpid(pid, 0)[1], printed.read_text()
+        def enter() -> None:
+            with Path(f"/proc/{self.process.pid}/ns/mnt").open("rb") as namespace:
+                assert ctypes.CDLL(None).setns(namespace.fileno(), CLONE_NEWNS) == 0
+            os.chdir("/")
+            action()
+
+        return forked(enter, self.folder / "printed")
 
     def sh(self, script: str) -> str:
         done = subprocess.run(self._enter("sh", "-ec", script), check=False, capture_output=True, text=True)
