@@ -147,6 +147,9 @@ def status() -> int:
         _console.print("The lab is down. Bring it up with: make lab")
         return 1
     _console.print(f"Running: {', '.join(programs)}")
+    if "kube-apiserver" not in programs:
+        _console.print("No cluster is among them: this lab is one of virtual machines (make test-vm), or came only half-way up (make lab).")
+        return 0
     argv = [*program("ansible-playbook"), "-i", str(INVENTORY), "playbooks/summary.yml"]
     return subprocess.run(argv, cwd=CHECKOUT, check=False).returncode
 
