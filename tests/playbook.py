@@ -36,12 +36,8 @@ class Site:
 
     def variables(self, host: Host) -> dict[str, Any]:
         """The variables of a host."""
-        return _variables(self.inventory, host)
-
-    @staticmethod
-    def declared(host: Host) -> dict[str, Any]:
-        """The variables of a host as the lab's own inventory has them."""
-        return _variables(INVENTORY, host)
+        found: dict[str, Any] = yaml.safe_load((self.inventory / "host_vars" / f"{host.name}.yml").read_text())
+        return found
 
     def play(self, playbook: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook of the project, in a process group of its own."""
@@ -63,11 +59,6 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         plays = json.loads(done.stdout[done.stdout.index("{") :])["plays"]
         return {(task["task"]["name"], host): result for play in plays for task in play["tasks"] for host, result in task["hosts"].items()}
-
-
-def _variables(inventory: Path, host: Host) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((inventory / "host_vars" / f"{host.name}.yml").read_text())
-    return found
 
 
 def changed(done: subprocess.CompletedProcess[str]) -> dict[str, int]:

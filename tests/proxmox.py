@@ -57,7 +57,7 @@ class VirtualMachine:
     def volumes(self) -> list[str]:
         """Every volume of the machine but the one that it boots from."""
         listed = self._node.storage("local-lvm").content.get(content="images", vmid=self._vmid)
-        return sorted(row["volid"] for row in listed if row["volid"] != self.volume("scsi0"))
+        return sorted({row["volid"] for row in listed} - {self.volume("scsi0")})
 
     def add(self, slot: str, gib: int) -> None:
         """Add a disk as the web page does, without a serial."""

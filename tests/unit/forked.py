@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ansible.template
 
@@ -40,3 +42,12 @@ def forked(action: Callable[[], None], printed: Path) -> tuple[int, str]:
         finally:
             os._exit(status)
     return os.waitpid(pid, 0)[1], printed.read_text()
+
+
+def answer(printed: str) -> dict[str, Any]:
+    """The result in what a module printed, all its warnings among it; a traceback is the module's failure and the test's."""
+    assert "Traceback" not in printed, printed
+    # The controller's side of Ansible, where a test has loaded it, shows warnings at once; else they are in the result.
+    *warnings, last = printed.strip().splitlines()
+    result: dict[str, Any] = json.loads(last)
+    return {**result, "warnings": [*warnings, *result.get("warnings", [])]}

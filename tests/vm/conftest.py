@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.settings import WORKER_1
+from lab.settings import INVENTORY, WORKER_1
 from tests.playbook import Site, changed
 from tests.proxmox import VirtualMachine
 
@@ -32,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def data() -> dict[str, Any]:
     """The disk that the lab's inventory declares for the node."""
-    (disk,) = Site.declared(WORKER_1)["data_disks"]
+    (disk,) = Site(INVENTORY).variables(WORKER_1)["data_disks"]
     return dict(disk)
 
 

@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True)
 class DiskState:
-    """One disk and its place. ``device`` is None only in a prediction: the layer below has not made it yet."""
+    """One disk and its place. ``device`` is None for one that is gone, and, in a prediction, where the layer below has not made it yet."""
 
     device: Device | None = None
     place: Place = Place()

@@ -175,7 +175,7 @@ class Devices:
         in_use: list[str] = []
         for name in (node.name, *partitions):
             number = self._number(name)
-            in_use += [f"{name} is mounted at {mount.place}" for mount in self.mounts if mount.number == number]
+            in_use += [mounted_at(name, mount.place) for mount in self.mounts if mount.number == number]
             in_use += [f"{name} is in use as swap"] if number in swaps else []
             in_use += [f"{name} is held by {holder}" for holder in self._holders(name)]
         found = signatures(node.path)
@@ -267,6 +267,11 @@ def _names(folder: str) -> list[str]:
         return [path.name for path in Path(folder).iterdir()]
     except OSError:
         return []
+
+
+def mounted_at(name: str, place: str) -> str:
+    """Say one use of a device, as ``Device.in_use`` lists it."""
+    return f"{name} is mounted at {place}"
 
 
 def device_number(path: str) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage import fstab
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.current import Current, DiskState
-from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import KUBELET_MOUNT, Device
+from ansible_collections.homelab.data_platform.plugins.module_utils.storage.devices import KUBELET_MOUNT, Device, mounted_at
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.disks import Disk
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.steps import Unmount
 
@@ -41,7 +41,7 @@ def _in_use(disk: Disk, device: Device | None) -> Iterator[str]:
     """What keeps a disk from going, but for its own mount."""
     if device is None:
         return
-    own = f"{device.name} is mounted at {disk.mount}"
+    own = mounted_at(device.name, disk.mount)
     others = [use for use in device.in_use if use != own]
     if any(KUBELET_MOUNT.search(use) for use in others):
         yield (

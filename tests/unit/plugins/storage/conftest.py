@@ -27,7 +27,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.storage.step
 from ansible_collections.homelab.data_platform.plugins.module_utils.storage.system import Paths
 from ansible_collections.homelab.data_platform.plugins.modules import block_device_info, disk_filesystem
 
-from tests.unit.forked import forked
+from tests.unit.forked import answer, forked
 
 MIB = 1024 * 1024
 # XFS below 300 MiB is refused by current mkfs.xfs.
@@ -135,11 +135,8 @@ class Host:
                 main()
 
         _status, printed = self._fork(call)
-        assert "Traceback" not in printed, printed
-        # The controller's side of Ansible, where a test has loaded it, shows warnings at once; else they are in the answer.
-        *warnings, answer = printed.strip().splitlines()
-        result: dict[str, Any] = json.loads(answer)
-        result["warnings"] = " ".join([*warnings, *map(str, result.get("warnings", []))])
+        result = answer(printed)
+        result["warnings"] = " ".join(map(str, result["warnings"]))
         if result.get("failed"):
             raise ModuleFailedError(result)
         return result
