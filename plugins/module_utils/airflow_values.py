@@ -22,12 +22,10 @@ Version = tuple[int, ...]
 Checksums = Mapping[str, Optional[str]]
 
 CA_DIRECTORY = "/etc/data-platform/ca"
-CA_KEY = "ca.crt"
+CA_KEY = "ca-bundle.crt"
+"""The private CA with the public roots: each of the variables that name it replaces what a client trusts otherwise."""
 AIRFLOW_UID = 50000
 UI_PORT = 8080
-
-CONNECTION_ID = "minio"
-CONNECTION_VARIABLE = "AIRFLOW_CONN_MINIO"
 
 OLDEST_CHART: Version = (1, 13)
 FIRST_CHART_FOR_AIRFLOW_3: Version = (1, 17)
@@ -124,6 +122,8 @@ def secrets(declaration: Mapping[str, Any]) -> list[Values]:
                 "fernet-key": {"format": "fernet"},
                 **{key: {"format": "hex", "length": 64} for key in ("webserver-secret-key", "api-secret-key", "jwt-secret")},
             },
+            # Not stored here: a connection that is not there is named now, and not by pods that cannot start.
+            "inputs": _remote_logs_connection(declaration),
         },
         {
             "name": names["database"],
@@ -132,34 +132,23 @@ def secrets(declaration: Mapping[str, Any]) -> list[Values]:
         },
         {"name": names["admin"], "generate": {"password": {"length": 24}}},
     ]
-    if declaration["remote_logs"]["folder"]:
-        secret = declaration["remote_logs"]["secret"]
-        extra = {"region_name": declaration["remote_logs"]["region"]}
-        if declaration["remote_logs"]["endpoint"]:
-            extra["endpoint_url"] = declaration["remote_logs"]["endpoint"]
-        connection = {"conn_type": "aws", "login": "{login}", "password": "{password}", "extra": extra}
-        inputs = {"login": {"name": secret, "key": "access-key"}, "password": {"name": secret, "key": "secret-key"}}
-        wanted.append({"name": names["connections"], "inputs": inputs, "template": {CONNECTION_VARIABLE: connection}})
     if "Celery" in declaration["executor"]:
         url = f"redis://:{{password}}@{declaration['release']}-redis:6379/0"
         wanted.append({"name": names["broker"], "generate": {"password": {}}, "template": {"connection": url}})
     return [{**secret, "namespace": namespace} for secret in wanted]
 
 
+def _remote_logs_connection(declaration: Mapping[str, Any]) -> Values:
+    """Where the connection of the task logs has to be, for kubernetes_secret to look."""
+    logs = declaration["remote_logs"]
+    if not logs["folder"]:
+        return {}
+    return {"connection": {"name": declaration["connections_secret"], "key": f"AIRFLOW_CONN_{logs['connection'].upper()}"}}
+
+
 def _ca_environment() -> dict[str, str]:
     path = f"{CA_DIRECTORY}/{CA_KEY}"
     return {"AWS_CA_BUNDLE": path, "REQUESTS_CA_BUNDLE": path, "SSL_CERT_FILE": path, "GIT_SSL_CAINFO": path}
-
-
-def _environment(declaration: Mapping[str, Any]) -> list[Values]:
-    """Environment of every Airflow container but the migration's."""
-    variables: list[Values] = []
-    if declaration["ca_config_map"]:
-        variables += [{"name": name, "value": value} for name, value in _ca_environment().items()]
-    if declaration["remote_logs"]["folder"]:
-        reference = {"name": declaration["secrets"]["connections"], "key": CONNECTION_VARIABLE}
-        variables.append({"name": CONNECTION_VARIABLE, "valueFrom": {"secretKeyRef": reference}})
-    return variables
 
 
 def _git_sync(declaration: Mapping[str, Any]) -> Values:
@@ -195,7 +184,7 @@ def _config(declaration: Mapping[str, Any], major: int) -> Values:
         config["logging"] = {
             "remote_logging": "True",
             "remote_base_log_folder": declaration["remote_logs"]["folder"],
-            "remote_log_conn_id": CONNECTION_ID,
+            "remote_log_conn_id": declaration["remote_logs"]["connection"],
             "encrypt_s3_logs": "False",
         }
     return config
@@ -210,8 +199,11 @@ def _exec_probes() -> Values:
 
 
 def _annotations(declaration: Mapping[str, Any], checksums: Checksums) -> dict[str, str]:
-    """Annotations that change, and so restart a pod, with what the pod reads. Check mode may not know a checksum yet."""
-    read = [name for use, name in declaration["secrets"].items() if use != "admin"] + [declaration["ca_config_map"]]
+    """Annotations that change, and so restart a pod, with the Secrets of the release. Check mode may not know a checksum yet.
+
+    Connections and the CA are other roles' to keep; those restart what reads them.
+    """
+    read = [name for use, name in declaration["secrets"].items() if use != "admin"]
     return {f"checksum/{name}": checksums[name] or "not known yet" for name in read if name in checksums}
 
 
@@ -288,17 +280,21 @@ def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
     if declaration["ca_config_map"]:
         values["volumes"] = [{"name": "data-platform-ca", "configMap": {"name": declaration["ca_config_map"]}}]
         values["volumeMounts"] = [_ca_mount()]
-    environment = _environment(declaration)
-    if environment:
-        # The chart wants a string of YAML here; an entry in JSON is one, too.
-        values["extraEnv"] = "".join(f"- {json.dumps(variable)}\n" for variable in environment)
+        values["extraEnv"] = _yaml([{"name": name, "value": value} for name, value in _ca_environment().items()])
+    if declaration["connections_secret"]:
+        values["extraEnvFrom"] = _yaml([{"secretRef": {"name": declaration["connections_secret"]}}])
     return values
+
+
+def _yaml(entries: list[Values]) -> str:
+    """The chart wants a string of YAML where it takes environments; an entry in JSON is one, too."""
+    return "".join(f"- {json.dumps(entry)}\n" for entry in entries)
 
 
 def render(declaration: Mapping[str, Any], own: Mapping[str, Any], checksums: Checksums) -> Values:
     """Return the chart's values for a declaration with the user's own values laid over them.
 
-    `checksums` holds those of the Secrets and of the CA, by name.
+    `checksums` holds those of the Secrets, by name.
     """
     check_keys(own)
     return merge(derive(declaration, checksums), own)

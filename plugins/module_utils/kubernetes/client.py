@@ -28,6 +28,7 @@ Object = dict[str, Any]
 """A Kubernetes object as the API speaks it."""
 
 PLURALS = {
+    "ConfigMap": "configmaps",
     "CustomResourceDefinition": "customresourcedefinitions",
     "DaemonSet": "daemonsets",
     "Deployment": "deployments",
@@ -36,6 +37,7 @@ PLURALS = {
     "PersistentVolume": "persistentvolumes",
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "Pod": "pods",
+    "ReplicaSet": "replicasets",
     "Secret": "secrets",
     "StatefulSet": "statefulsets",
     "StorageClass": "storageclasses",
@@ -100,6 +102,25 @@ class Client:
             self._json("DELETE", path, {})
         except ApiError as error:
             if error.status != 404:
+                raise
+
+    def namespace_exists(self, name: str) -> bool:
+        """Whether there is such a namespace, as far as the account may see."""
+        try:
+            return self.get(self.path("v1", "Namespace", name=name)) is not None
+        except ApiError as error:
+            if error.status == 403:
+                # Those who may write into a namespace need not be allowed to look at it; the API will say if it is missing.
+                return True
+            raise
+
+    def create_namespace(self, name: str) -> None:
+        """Create a namespace; one that is there already is no error."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        try:
+            self.create(self.path("v1", "Namespace"), body)
+        except ApiError as error:
+            if error.status != 409:
                 raise
 
     def text(self, path: str, **query: str | int) -> str:

@@ -47,7 +47,7 @@ class SecretStore:
             predicted = _result(plans, [p.current for p in plans], namespaces if create_namespaces else [], predicted=True)
             return {**predicted, "assumed": self._assumed}
         for namespace in namespaces:
-            self._create_namespace(namespace)
+            self._client.create_namespace(namespace)
         done, written = self._write_all(wanted, plans)
         return _result(done, written, namespaces, predicted=False)
 
@@ -106,24 +106,7 @@ class SecretStore:
 
     def _missing_namespaces(self, plans: Sequence[Plan]) -> list[str]:
         names = dict.fromkeys(step.wanted.namespace for step in plans if step.action == "create")
-        return [name for name in names if not self._namespace_exists(name)]
-
-    def _namespace_exists(self, name: str) -> bool:
-        try:
-            return self._client.get(self._client.path("v1", "Namespace", name=name)) is not None
-        except ApiError as error:
-            if error.status == 403:
-                # Those who may write Secrets need not be allowed to look at namespaces; the API will say if it is missing.
-                return True
-            raise
-
-    def _create_namespace(self, name: str) -> None:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        try:
-            self._client.create(self._client.path("v1", "Namespace"), body)
-        except ApiError as error:
-            if error.status != 409:
-                raise
+        return [name for name in names if not self._client.namespace_exists(name)]
 
 
 def _result(plans: Sequence[Plan], objects: Sequence[Object | None], namespaces: list[str], *, predicted: bool) -> dict[str, Any]:

@@ -51,6 +51,10 @@ affinity:
 {{ tpl .Values.extraEnv . }}
 {{- end }}
 
+{{- define "airflow.extraEnvFrom" -}}
+{{ tpl .Values.extraEnvFrom . | fromYamlArray | toJson }}
+{{- end }}
+
 {{- define "airflow.env" -}}
 - name: AIRFLOW__CORE__FERNET_KEY
   valueFrom: {secretKeyRef: {name: {{ .Values.fernetKeySecretName }}, key: fernet-key}}
@@ -100,7 +104,7 @@ affinity:
   imagePullPolicy: IfNotPresent
   securityContext: {{- include "airflow.containerSecurity" .root | nindent 4 }}
   args: [airflow, db, check-migrations, --migration-wait-timeout={{ .root.Values.images.migrationsWaitTimeout }}]
-  envFrom: []
+  envFrom: {{ include "airflow.extraEnvFrom" .root }}
   env: {{- include "airflow.extraEnv" .root | nindent 4 }} {{- include "airflow.env" .root | nindent 4 }}
   resources: {{ toJson .resources }}
   volumeMounts: {{- include "airflow.configMounts" .root | nindent 4 }} {{- include "airflow.ownMounts" .root | nindent 4 }}

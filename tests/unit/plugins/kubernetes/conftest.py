@@ -49,7 +49,7 @@ class Api:
         client.create(client.path("v1", "Namespace"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         return name
 
-    def run_module(self, name: str, *, check: bool = False, diff: bool = True, **arguments: Any) -> dict[str, Any]:
+    def run_module(self, name: str, /, *, check: bool = False, diff: bool = True, **arguments: Any) -> dict[str, Any]:
         """Run a module as Ansible does: a process of its own, arguments on standard input, one JSON answer."""
         options = {"kubeconfig": self.kubeconfig, **arguments, "_ansible_check_mode": check, "_ansible_diff": diff}
         if "inject_invocation" in PASS_VARS:

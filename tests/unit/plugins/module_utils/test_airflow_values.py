@@ -37,14 +37,10 @@ def declaration(version: str = "2.10.4", chart: str = "1.16.0", **changes: Any) 
             "ssh_key_secret": "",
             "known_hosts": "",
         },
-        "remote_logs": {
-            "folder": "s3://datalake/logs/airflow-logs",
-            "endpoint": "https://minio.lab.test:9000",
-            "region": "us-east-1",
-            "secret": "airflow-object-store",
-        },
+        "remote_logs": {"folder": "s3://datalake/logs/airflow-logs", "connection": "minio"},
+        "connections_secret": "airflow-connections",
         "database": {"host": "postgresql.airflow", "port": 5432, "name": "airflow", "user": "air flow", "secret": "postgresql"},
-        "secrets": {use: f"airflow-{use}" for use in ("keys", "database", "connections", "admin", "broker")},
+        "secrets": {use: f"airflow-{use}" for use in ("keys", "database", "admin", "broker")},
         "node_port": 30998,
         "node_selector": {"workload": "orchestration"},
         "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "orchestration", "effect": "NoSchedule"}],
@@ -56,12 +52,12 @@ def declaration(version: str = "2.10.4", chart: str = "1.16.0", **changes: Any) 
     }
 
 
-CHECKSUMS = {"airflow-keys": "0123", "airflow-database": None, "airflow-admin": "4567", "data-platform-ca": "89ab"}
+CHECKSUMS = {"airflow-keys": "0123", "airflow-database": None, "airflow-admin": "4567"}
 
 
 def bare(version: str, chart: str) -> dict[str, Any]:
     """No DAG repository, object store, private CA or NodePort, but the triggerer."""
-    empty = declaration(version, chart, ca_config_map="", node_port=0, triggerer=True)
+    empty = declaration(version, chart, ca_config_map="", connections_secret="", node_port=0, triggerer=True)
     empty["git_sync"]["repo"] = empty["remote_logs"]["folder"] = ""
     return empty
 
@@ -176,7 +172,7 @@ def test_airflow_3_has_an_api_server_where_airflow_2_has_a_webserver() -> None:
 
 def test_private_ca_reaches_every_client() -> None:
     values = subject.derive(declaration(), {})
-    path = "/etc/data-platform/ca/ca.crt"
+    path = "/etc/data-platform/ca/ca-bundle.crt"
     variables = {variable["name"]: variable.get("value") for variable in yaml.safe_load(values["extraEnv"])}
     assert {variables[name] for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO")} == {path}
     assert values["dags"]["gitSync"]["env"] == [{"name": "GIT_SSL_CAINFO", "value": path}]
@@ -186,8 +182,7 @@ def test_private_ca_reaches_every_client() -> None:
 
 def test_without_a_private_ca_nothing_is_said_of_one() -> None:
     values = subject.derive(declaration(ca_config_map=""), {})
-    assert "CA" not in values["extraEnv"]
-    assert not {"volumes", "volumeMounts"} & set(values)
+    assert not {"extraEnv", "volumes", "volumeMounts"} & set(values)
     assert "env" not in values["dags"]["gitSync"]
 
 
@@ -197,7 +192,6 @@ def test_what_a_pod_reads_restarts_it_when_it_changes() -> None:
         assert values[component]["podAnnotations"] == {
             "checksum/airflow-keys": "0123",
             "checksum/airflow-database": "not known yet",
-            "checksum/data-platform-ca": "89ab",
         }
 
 
@@ -215,16 +209,18 @@ def test_secrets_are_generated_or_composed_but_never_written_down() -> None:
     assert secrets["airflow-keys"]["generate"]["fernet-key"] == {"format": "fernet"}
     assert secrets["airflow-database"]["template"]["connection"] == "postgresql://air%20flow:{password:url}@postgresql.airflow:5432/airflow"
     assert secrets["airflow-database"]["inputs"]["password"] == {"name": "postgresql", "key": "password"}
-    assert secrets["airflow-connections"]["template"]["AIRFLOW_CONN_MINIO"] == {
-        "conn_type": "aws",
-        "login": "{login}",
-        "password": "{password}",
-        "extra": {"region_name": "us-east-1", "endpoint_url": "https://minio.lab.test:9000"},
-    }
 
 
-def test_without_remote_logs_there_is_no_connection() -> None:
-    assert [secret["name"] for secret in subject.secrets(bare("2.10.4", "1.16.0"))] == ["airflow-keys", "airflow-database", "airflow-admin"]
+def test_connections_come_from_a_secret_of_another_role_which_is_looked_for() -> None:
+    assert yaml.safe_load(subject.derive(declaration(), {})["extraEnvFrom"]) == [{"secretRef": {"name": "airflow-connections"}}]
+    keys = subject.secrets(declaration())[0]
+    assert keys["inputs"] == {"connection": {"name": "airflow-connections", "key": "AIRFLOW_CONN_MINIO"}}
+
+
+def test_without_remote_logs_no_connection_is_looked_for() -> None:
+    nothing = bare("2.10.4", "1.16.0")
+    assert "extraEnvFrom" not in subject.derive(nothing, {})
+    assert [secret.get("inputs") for secret in subject.secrets(nothing) if secret["name"] == "airflow-keys"] == [{}]
 
 
 ADMIN = {"username": "admin", "email": "admin@example.com", "first_name": "A", "last_name": "B", "role": "Admin"}
