@@ -101,28 +101,23 @@ def _keys(identity: Mapping[str, Any], url: str, *, rotate: bool) -> dict[str, A
 def _environments(identities: Sequence[Mapping[str, Any]], url: str, region: str) -> list[dict[str, Any]]:
     """The Secrets whose keys are environment variables; what several identities put into the same one comes together."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for identity in identities:
+    for index, identity in enumerate(identities):
         key = {**_place(identity), "key": "secret-key"}
         for environment in identity.get("environment") or []:
             for namespace in environment["namespaces"]:
                 place = (namespace, environment["secret"])
                 secret = found.setdefault(place, {"namespace": place[0], "name": place[1]})
                 if environment.get("connection"):
-                    # Inputs have names of their own, lest two identities take each other's.
-                    secret.setdefault("inputs", {})[identity["name"]] = key
-                    variable = f"AIRFLOW_CONN_{environment['connection'].upper()}"
-                    secret.setdefault("template", {})[variable] = _connection(identity["name"], url, region)
+                    # Each identity's input has a name of its own, for several may share the Secret.
+                    secret.setdefault("inputs", {})[f"key-{index}"] = key
+                    extra = {"endpoint_url": url, "region_name": region}
+                    connection = {"conn_type": "aws", "login": identity["name"], "password": f"{{key-{index}}}", "extra": extra}
+                    secret.setdefault("template", {})[f"AIRFLOW_CONN_{environment['connection'].upper()}"] = connection
                 else:
                     addresses = {"AWS_ENDPOINT_URL_S3": url, "AWS_REGION": region}
                     secret.setdefault("data", {}).update({"AWS_ACCESS_KEY_ID": identity["name"], **addresses})
                     secret.setdefault("from", {})["AWS_SECRET_ACCESS_KEY"] = key
     return list(found.values())
-
-
-def _connection(name: str, url: str, region: str) -> dict[str, Any]:
-    """An Airflow connection in its JSON form; kubernetes_secret puts the secret key in."""
-    extra = {"endpoint_url": url, "region_name": region}
-    return {"conn_type": "aws", "login": name, "password": f"{{{name}}}", "extra": extra}
 
 
 def _place(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.homelab.data_platform.plugins.filter.object_store import object_store
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.buckets import plan as plan_bucket
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import FoundUser, MinioError
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.policies import Wanted as WantedPolicy
@@ -78,20 +77,3 @@ def test_a_built_in_policy_is_left_alone_unless_told() -> None:
         plan_policies({}, wanted, overwrite_builtin=False)
     assert plan_policies({}, wanted, overwrite_builtin=True)[0].action == "created"
     assert plan_policies({"readonly": READ_ALL}, wanted, overwrite_builtin=False)[0].action == "unchanged"
-
-
-def test_one_declaration_becomes_policies_secrets_and_users() -> None:
-    grants = [{"bucket": "datalake", "access": "list"}]
-    identity = {"name": "airflow-admin", "grants": grants, "secret": {"name": "airflow-object-store", "namespace": "airflow"}}
-    place = {"name": "airflow-object-store", "namespace": "airflow"}
-    assert object_store([identity], "https://minio:9000") == {
-        "policies": [{"name": "airflow-admin", "grants": grants}],
-        "secrets": [
-            {
-                **place,
-                "data": {"access-key": "airflow-admin", "endpoint": "https://minio:9000"},
-                "generate": {"secret-key": {"length": 40}},
-            }
-        ],
-        "users": [{"name": "airflow-admin", "secret_key_from": place, "policies": ["airflow-admin"]}],
-    }
