@@ -240,7 +240,7 @@ class SparkImage(Image):
 
 
 class SparkS3aImage(Image):
-    """Spark with Hadoop's client for S3 among its jars: what everybody makes of upstream's image who keeps data in an object store."""
+    """Spark with Hadoop's client for S3 among its jars, which upstream's image lacks: such an image is everybody's own, and so its name."""
 
     def inputs(self) -> Iterator[Path]:
         """Yield the lock too."""
@@ -398,7 +398,7 @@ IMAGES = (
     SparkS3aImage(
         name="image-spark-s3a",
         version="3.5.7",
-        reference="docker.io/homelab/spark-s3a:3.5.7-python3",
+        reference="registry.lan/spark-s3a:3.5.7-python3",
         config=_SPARK,
         parent="image-spark",
     ),
