@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.components import maven
 from lab.components.base import HERE, REQUIREMENTS, Component
 from lab.components.debian import System, User, add_files, bootstrap, remove_tree, save_packages
 from lab.components.python import PYTHON, install
@@ -238,6 +239,20 @@ class SparkImage(Image):
         job.run(["chroot", root, "chown", "spark:spark", "/opt/spark", "/opt/spark/conf"])
 
 
+class SparkS3aImage(Image):
+    """Spark with Hadoop's client for S3 among its jars, which upstream's image lacks: such an image is everybody's own, and so its name."""
+
+    def inputs(self) -> Iterator[Path]:
+        """Yield the lock too."""
+        yield from super().inputs()
+        yield REQUIREMENTS / "spark-s3a.sha256"
+
+    def fill(self, root: Path, job: Job) -> None:
+        """Add the jars. The directory above them stays its user's: a layer brings the owners of the directories in it."""
+        maven.fetch(REQUIREMENTS / "spark-s3a.sha256", root / "opt/spark/jars", job)
+        job.run(["chown", "185:185", root / "opt/spark"])
+
+
 class SparkOperatorImage(Image):
     """The operator on top of Spark, whose spark-submit it calls."""
 
@@ -293,6 +308,19 @@ def _compile(root: Path, place: str, job: Job) -> None:
 
 _JAVA_TRIM = ("usr/lib/jvm/java-17-openjdk-*/docs", "usr/lib/jvm/java-17-openjdk-*/man", "usr/lib/jvm/java-17-openjdk-*/legal")
 _AIRFLOW_HOME = "/home/airflow"
+
+_SPARK = Config(
+    ("/opt/entrypoint.sh",),
+    environment=(
+        ("PATH", f"/opt/java/openjdk/bin:{_PATH}"),
+        ("JAVA_HOME", "/opt/java/openjdk"),
+        ("SPARK_HOME", "/opt/spark"),
+        ("PYTHONPATH", "/opt/spark/python/lib/pyspark.zip:/opt/spark/python/lib/py4j-0.10.9.7-src.zip"),
+        ("LANG", "C.UTF-8"),
+    ),
+    user="spark",
+    directory="/opt/spark/work-dir",
+)
 
 IMAGES = (
     Image(
@@ -360,23 +388,19 @@ IMAGES = (
         name="image-spark",
         version="3.5.7",
         reference="docker.io/library/spark:3.5.7-python3",
-        config=Config(
-            ("/opt/entrypoint.sh",),
-            environment=(
-                ("PATH", f"/opt/java/openjdk/bin:{_PATH}"),
-                ("JAVA_HOME", "/opt/java/openjdk"),
-                ("SPARK_HOME", "/opt/spark"),
-                ("PYTHONPATH", "/opt/spark/python/lib/pyspark.zip:/opt/spark/python/lib/py4j-0.10.9.7-src.zip"),
-                ("LANG", "C.UTF-8"),
-            ),
-            user="spark",
-            directory="/opt/spark/work-dir",
-        ),
+        config=_SPARK,
         system=System(
             packages=("openjdk-17-jre-headless", "python3", "tini", "procps", "ca-certificates", "libnss-wrapper", "netbase"),
             users=(User("spark", 185, 185, "/home/spark", group="spark"),),
             remove=_JAVA_TRIM,
         ),
+    ),
+    SparkS3aImage(
+        name="image-spark-s3a",
+        version="3.5.7",
+        reference="registry.lan/spark-s3a:3.5.7-python3",
+        config=_SPARK,
+        parent="image-spark",
     ),
     SparkOperatorImage(
         name="image-spark-operator",

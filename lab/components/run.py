@@ -18,12 +18,12 @@ _UNREACHABLE = re.compile(
         (
             *("no such host", "dial tcp", "server misbehaving", "i/o timeout", "connection refused", "connection reset", "timed out"),
             *("network is unreachable", "temporary failure", "could not resolve", "could not connect", "unable to connect"),
-            *("dns error", "error sending request", "failed to lookup address"),
+            *("couldn't connect", "dns error", "error sending request", "failed to lookup address"),
         )
     ),
     re.IGNORECASE,
 )
-# How each client names the package: Go modules, Debian archives, package names of pip and uv.
+# How each client names the package: Go modules, Debian archives, package names of pip and uv, Java archives.
 _PACKAGE = (
     re.compile(r"(?:^|\s)([\w.~/-]+\.[\w.~/-]+@v[\w.+-]+)"),
     re.compile(r"/([a-z0-9][a-z0-9+.-]+)_[^/\s]+\.deb\b"),
@@ -31,6 +31,7 @@ _PACKAGE = (
     re.compile(r"[Ff]ailed to (?:download|fetch|build)[^`]*`([^`]+)`"),
     re.compile(r"https?://\S+/dists/(\S+)"),
     re.compile(r"https?://\S+/(\S+)/@v/"),
+    re.compile(r"https?://\S+/([\w.+-]+\.jar)\b"),
 )
 _LAST_WORDS = 15
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.components import go, python
+from lab.components import go, maven, python
 from lab.components.base import REQUIREMENTS
 from lab.components.host import missing
 from lab.components.run import CommandError, Job
@@ -41,6 +41,12 @@ def test_uv_names_the_package(job: Job, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(CommandError, match=r"could not get (py4j|pyspark): the package source does not answer"):
         python.install(REQUIREMENTS / "spark.txt", tmp_path / "packages", job)
+
+
+def test_curl_names_the_archive(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAVEN_CENTRAL", NOWHERE)
+    with pytest.raises(CommandError, match=r"could not get hadoop-aws-[\d.]+\.jar: the package source does not answer"):
+        maven.fetch(REQUIREMENTS / "spark-s3a.sha256", tmp_path / "jars", job)
 
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="there is no apt on this machine")
