@@ -1,0 +1,93 @@
+"""Who may do what, and where: the cells that are tried on the live server.
+
+A cell is a call of S3 (or of MinIO's admin API) in a place. Places are `bucket/prefix/`; what is tried there is tried on an object below.
+The allowed cells are the calls that the programs of the platform make, as MinIO's own trace of a pipeline run shows them
+(`tests/platform/test_trace.py` compares), and those of `WITHOUT_A_RUN`, each with its reason. Everything else is to be denied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+BUCKET, OTHER_BUCKET = "datalake", "matrix-other"
+AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA = (f"{BUCKET}/{prefix}" for prefix in ("logs/airflow-logs/", "logs/spark-log/", "spark/"))
+ROOT, LOGS, RAW, OTHER = f"{BUCKET}/", f"{BUCKET}/logs/", f"{BUCKET}/raw/", f"{OTHER_BUCKET}/"
+NEIGHBOUR = f"{BUCKET}/logs/airflow-logs-old/"
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One call of one identity in one place."""
+
+    identity: str
+    call: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.identity}-{self.call}-{self.place}"
+
+
+def _cells(table: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[Cell]:
+    for identity, rows in table.items():
+        for place, calls in rows.items():
+            for call in calls:
+                yield Cell(identity, call, place)
+
+
+WRITING = ("PutObject", "GetObject", "HeadObject", "DeleteObject", "CopyObject", "Multipart")
+
+ALLOWED = tuple(
+    _cells(
+        {
+            "airflow-admin": {ROOT: ("ListObjectsV2", "HeadBucket"), AIRFLOW_LOGS: WRITING},
+            "spark": {ROOT: ("ListObjectsV2", "HeadBucket"), SPARK_LOGS: WRITING, SPARK_DATA: WRITING},
+            "spark-history": {ROOT: ("ListObjectsV2", "HeadBucket"), SPARK_LOGS: WRITING},
+        }
+    )
+)
+
+ELSEWHERE = ("PutObject", "GetObject", "DeleteObject", "Multipart")
+BUCKET_CALLS = (
+    *("PutBucketVersioning", "PutBucketLifecycle", "PutBucketPolicy", "GetBucketPolicy", "DeleteBucket", "PutBucketNotification"),
+    *("ListObjectVersions", "ListMultipartUploads"),
+)
+SERVER_CALLS = (
+    *(
+        "CreateBucket",
+        "ListUsers",
+        "AddUser",
+        "ListPolicies",
+        "AddPolicy",
+        "AttachPolicy",
+        "ServerInfo",
+        "AddServiceAccount",
+        "ChangeOwnSecret",
+    ),
+)
+OLD_VERSIONS = ("DeleteVersion", "GetVersion", "PutRetention")
+
+
+def _denied(identity: str, own: tuple[str, ...]) -> Iterator[Cell]:
+    foreign = [place for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA, ROOT, LOGS, RAW, NEIGHBOUR, OTHER) if place not in own]
+    yield from _cells({identity: dict.fromkeys(foreign, ELSEWHERE)})
+    yield from _cells({identity: {OTHER: ("ListObjectsV2", "HeadBucket"), ROOT: BUCKET_CALLS, "": SERVER_CALLS}})
+    yield from _cells({identity: dict.fromkeys(own, OLD_VERSIONS)})
+    # Out of what it may not read into what it may write, and the other way.
+    yield from (Cell(identity, "CopyIn", place) for place in foreign[:2])
+    yield from (Cell(identity, "CopyOut", place) for place in foreign[:2])
+
+
+DENIED = (
+    *_denied("airflow-admin", (AIRFLOW_LOGS,)),
+    *_denied("spark", (SPARK_LOGS, SPARK_DATA)),
+    *_denied("spark-history", (SPARK_LOGS,)),
+)
+
+TRICKS = (
+    *("logs/airflow-logs/../spark-log/trick", "logs/airflow-logs/../../spark/trick", "logs/airflow-logs/./../raw/trick"),
+    *("logs/airflow-logs/..%2Fspark-log/trick", "logs/airflow-logs%2F..%2Fspark-log/trick", "logs/airflow-logs/%2E%2E/spark-log/trick"),
+    *("/logs/airflow-logs/../raw/trick", "logs//airflow-logs/trick", "logs/airflow-logs", "logs/airflow-logs-old/trick"),
+    *("Logs/Airflow-Logs/trick", "logs/airflow-logs%00/../raw/trick", "logs/airflow-logs\\..\\raw/trick", "*", "logs/*/trick"),
+)
+"""Paths that a careless server could take for one below `logs/airflow-logs/`, as they stand in the request."""
