@@ -18,7 +18,8 @@ SECRETS = {
     ("airflow", "postgresql"): ["password"],
     ("airflow", "airflow-admin"): ["password"],
     ("airflow", "airflow-object-store"): ["secret-key"],
-    ("spark-jobs", "spark-object-store"): ["secret-key"],
+    ("spark-jobs", "spark-object-store-keys"): ["secret-key"],
+    ("spark-history", "spark-history-object-store-keys"): ["secret-key"],
 }
 
 
