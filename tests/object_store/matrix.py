@@ -35,14 +35,15 @@ def _cells(table: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[Cell]
                 yield Cell(identity, call, place)
 
 
-WRITING = ("PutObject", "GetObject", "HeadObject", "DeleteObject", "CopyObject", "Multipart")
+WRITING = ("PutObject", "GetObject", "HeadObject", "DeleteObject", "CopyObject", "Multipart", "AbortMultipartUpload", "ListParts")
+LISTING = ("ListObjectsV2", "HeadBucket", "GetBucketLocation")
 
 ALLOWED = tuple(
     _cells(
         {
-            "airflow-admin": {ROOT: ("ListObjectsV2", "HeadBucket"), AIRFLOW_LOGS: WRITING},
-            "spark": {ROOT: ("ListObjectsV2", "HeadBucket"), SPARK_LOGS: WRITING, SPARK_DATA: WRITING},
-            "spark-history": {ROOT: ("ListObjectsV2", "HeadBucket"), SPARK_LOGS: WRITING},
+            "airflow-admin": {ROOT: LISTING, AIRFLOW_LOGS: WRITING},
+            "spark": {ROOT: LISTING, SPARK_LOGS: WRITING, SPARK_DATA: WRITING},
+            "spark-history": {ROOT: LISTING, SPARK_LOGS: WRITING},
         }
     )
 )
@@ -71,7 +72,7 @@ OLD_VERSIONS = ("DeleteVersion", "GetVersion", "PutRetention")
 def _denied(identity: str, own: tuple[str, ...]) -> Iterator[Cell]:
     foreign = [place for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA, ROOT, LOGS, RAW, NEIGHBOUR, OTHER) if place not in own]
     yield from _cells({identity: dict.fromkeys(foreign, ELSEWHERE)})
-    yield from _cells({identity: {OTHER: ("ListObjectsV2", "HeadBucket"), ROOT: BUCKET_CALLS, "": SERVER_CALLS}})
+    yield from _cells({identity: {OTHER: LISTING, ROOT: BUCKET_CALLS, "": SERVER_CALLS}})
     yield from _cells({identity: dict.fromkeys(own, OLD_VERSIONS)})
     # Out of what it may not read into what it may write, and the other way.
     yield from (Cell(identity, "CopyIn", place) for place in foreign[:2])
