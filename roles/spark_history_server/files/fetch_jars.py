@@ -1,0 +1,38 @@
+"""Fetch Java archives into a directory, unless they lie there: DIRECTORY URL#sha256=HASH..."""
+
+import hashlib
+import http.client
+import pathlib
+import sys
+import urllib.request
+
+
+def main(directory, *jars):
+    """Fetch one after the other; the first that cannot be had ends it."""
+    for jar in jars:
+        url, _, wanted = jar.partition("#sha256=")
+        file = pathlib.Path(directory) / url.rpartition("/")[2]
+        if not (file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == wanted):
+            fetch(url, file, wanted)
+        print(f"{file.name}: {wanted}", flush=True)
+
+
+def fetch(url, file, wanted):
+    """Make the file visible only once its hash is known to be right."""
+    part = file.with_name(f"{file.name}.part")
+    digest = hashlib.sha256()
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, part.open("wb") as target:  # noqa: S310 - whatever mirror is named
+            while chunk := answer.read(1 << 20):
+                target.write(chunk)
+                digest.update(chunk)
+    except (OSError, http.client.HTTPException) as error:
+        sys.exit(f"{url} cannot be had: {error}. Set platform_maven_url to a mirror, or use an image that has the jars.")
+    if digest.hexdigest() != wanted:
+        part.unlink()
+        sys.exit(f"{url} has the SHA-256 {digest.hexdigest()}, spark_history_server_jars says {wanted}.")
+    part.rename(file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
