@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from lab import pki, secret_store
+from lab.certificates import Pair
 from lab.components import path as component
 from lab.service import Service
 from lab.settings import DOMAIN, MINIO, MINIO_PORT, STATE
@@ -15,33 +17,25 @@ URL = f"https://{MINIO.name}.{DOMAIN}:{MINIO_PORT}"
 
 
 def service() -> Service:
-    """The server; its root password is passed by environment, never as an argument."""
-    directory = STATE / "minio"
+    """The server of the lab."""
+    argv = command(STATE / "minio", pki.server(MINIO), f"{MINIO.address}:{MINIO_PORT}")
+    return Service("minio", argv, MINIO, _answers, environment(secret_store.password("minio-root-password")))
+
+
+def command(directory: Path, pair: Pair, address: str) -> list[str | Path]:
+    """How the program is started that keeps its data in a directory; its certificate is put there too."""
     certificates = directory / "certs"
     certificates.mkdir(parents=True, exist_ok=True)
-    pair = pki.server(MINIO)
     shutil.copyfile(pair.certificate, certificates / "public.crt")
     shutil.copyfile(pair.key, certificates / "private.key")
     (certificates / "private.key").chmod(0o600)
-    return Service(
-        "minio",
-        [
-            component("minio") / "minio",
-            "server",
-            "--quiet",
-            f"--certs-dir={certificates}",
-            f"--address={MINIO.address}:{MINIO_PORT}",
-            directory / "data",
-        ],
-        MINIO,
-        _answers,
-        {
-            "MINIO_ROOT_USER": ROOT_USER,
-            "MINIO_ROOT_PASSWORD": secret_store.password("minio-root-password"),
-            "MINIO_BROWSER": "off",
-            "MINIO_UPDATE": "off",
-        },
-    )
+    program = component("minio") / "minio"
+    return [program, "server", "--quiet", f"--certs-dir={certificates}", f"--address={address}", directory / "data"]
+
+
+def environment(root_password: str) -> dict[str, str]:
+    """Its settings; the root password is passed here, never as an argument."""
+    return {"MINIO_ROOT_USER": ROOT_USER, "MINIO_ROOT_PASSWORD": root_password, "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
 
 
 def _answers() -> bool:

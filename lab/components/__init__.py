@@ -52,6 +52,9 @@ def _built(name: str, keys: dict[str, str]) -> bool:
 
 def _drop_scratch(keys: dict[str, str]) -> None:
     """Compiled packages and downloads serve the next build; once the last one stands they are only in the way."""
+    # Another lab may be at a component that this one does without.
+    if any(store.building(name) for name in catalog.COMPONENTS):
+        return
     done = {component: _built(component, keys) for component in catalog.DEFAULT}
     compiled = all(done[tool.name] for tool in go.TOOLS)
     drop_scratch({go.scratch(): compiled, python.scratch(): all(done.values())})

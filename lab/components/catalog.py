@@ -10,12 +10,13 @@ from lab.components.base import Component, ComponentError
 COMPONENTS: Mapping[str, Component] = {
     component.name: component
     for component in (
-        *(python.TOOLCHAIN, *go.TOOLS, python.CONTROL_HOST_WHEELS),
+        *(python.TOOLCHAIN, *go.TOOLS, go.MC, python.CONTROL_HOST_WHEELS),
         *(debian.MACHINE, debian.MACHINE_VM, *images.IMAGES),
     )
 }
-DEFAULT = tuple(name for name in COMPONENTS if name not in (python.TOOLCHAIN.name, debian.MACHINE_VM.name))
-"""What the lab runs; the toolchain joins only where it is needed, the virtual machine where a real one is asked for."""
+_ON_REQUEST = (python.TOOLCHAIN, go.MC, debian.MACHINE_VM)
+DEFAULT = tuple(name for name, component in COMPONENTS.items() if component not in _ON_REQUEST)
+"""What the lab runs; the toolchain joins only where it is needed, the virtual machine where a real one is asked for, mc for a benchmark."""
 
 
 def keys() -> dict[str, str]:

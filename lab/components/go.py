@@ -155,3 +155,6 @@ TOOLS = (
     GoTool(name="coredns", version="1.12.1", module="github.com/coredns/coredns"),
     GoTool(name="pause", version="1"),
 )
+
+MC = GoTool(name="mc", version="20250313080218", module="github.com/minio/mc")
+"""MinIO's own client: what the object-store modules are measured beside."""

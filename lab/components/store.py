@@ -69,3 +69,15 @@ def lock(name: str, wait: Callable[[], None]) -> Iterator[None]:
             except BlockingIOError:
                 wait()
         yield
+
+
+def building(name: str) -> bool:
+    """Whether somebody on this machine builds `name` just now."""
+    try:
+        with (root() / name / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

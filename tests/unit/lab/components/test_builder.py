@@ -102,6 +102,7 @@ def test_every_component_of_the_lab_has_a_key_of_its_own() -> None:
     found = catalog.keys()
     assert len(set(found.values())) == len(catalog.COMPONENTS)
     assert catalog.closure(["image-spark-operator"]) == ["spark-operator", "image-spark", "image-spark-operator"]
+    assert not {"mc", "machine-vm"} & set(catalog.closure(catalog.DEFAULT)), "built only where asked for"
     with pytest.raises(ComponentError, match="no such component: kubernetis"):
         catalog.closure(["kubernetis"])
 
@@ -187,6 +188,17 @@ def test_two_labs_build_a_component_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len((tmp_path / "builds").read_text().splitlines()) == 1
+
+
+def test_what_somebody_builds_is_known_to_others(cache: Path) -> None:
+    assert not store.building("slow"), "never built"
+    thread = threading.Thread(target=build, args=(Script("slow", "1", "echo begun > begun; sleep 1; echo made > result"),))
+    thread.start()
+    while not list(cache.glob("slow/*.partial/begun")):
+        time.sleep(0.05)
+    assert store.building("slow")
+    thread.join()
+    assert not store.building("slow")
 
 
 def test_interrupting_stops_the_program_and_leaves_what_it_did(tmp_path: Path, cache: Path) -> None:

@@ -6,16 +6,9 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -23,42 +16,18 @@ import pytest
 from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from botocore.config import Config
-from minio import MinioAdmin
-from minio.credentials import StaticProvider
-from minio.error import MinioAdminException
-from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
 
-from lab import components
-from lab.certificates import Authority
+from lab import loopback_minio
+from lab.object_store import ROOT_USER
 from tests.unit.plugins.kubernetes.conftest import api  # noqa: F401  (a fixture: a real apiserver)
 
-START_LIMIT = 60
-ROOT = "test-root"
+ROOT = ROOT_USER
 
 Run = Callable[..., dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(loopback_minio.Server):
     """A running MinIO."""
-
-    port: int
-    ca: Path
-    root_password: str
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    @property
-    def admin(self) -> MinioAdmin:
-        """The admin API without our modules: to change things behind their back."""
-        return MinioAdmin(
-            endpoint=f"127.0.0.1:{self.port}",
-            credentials=StaticProvider(ROOT, self.root_password),
-            http_client=PoolManager(ca_certs=str(self.ca), retries=False),
-        )
 
     def s3(self, access_key: str = ROOT, secret_key: str = "") -> Any:
         """S3 as a user's program speaks it."""
@@ -75,46 +44,9 @@ class Server:
 
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start MinIO from the lab's component cache; an error says how to build it."""
-    program = components.path("minio") / "minio"
-    directory = tmp_path_factory.mktemp("minio")
-    certificates = directory / "certs"
-    ca = Authority(directory / "pki", "test").create()
-    pair = ca.issue("minio", "minio", addresses=["127.0.0.1"])
-    certificates.mkdir()
-    shutil.copy(pair.certificate, certificates / "public.crt")
-    shutil.copy(pair.key, certificates / "private.key")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    server = Server(port, ca.certificate, secrets.token_hex(16))
-    environment = {**os.environ, "MINIO_ROOT_USER": ROOT, "MINIO_ROOT_PASSWORD": server.root_password, "MINIO_BROWSER": "off"}
-    arguments = [f"--certs-dir={certificates}", f"--address=127.0.0.1:{port}", str(directory / "data")]
-    with (directory / "minio.log").open("wb") as log:
-        process = subprocess.Popen([str(program), "server", "--quiet", *arguments], stdout=log, stderr=subprocess.STDOUT, env=environment)
-    try:
-        _wait(server, process, directory / "minio.log")
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_LIMIT
-    while process.poll() is None and time.monotonic() < deadline:
-        if _ready(server):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"MinIO does not answer:\n{log.read_text()}")
-
-
-def _ready(server: Server) -> bool:
-    """Whether the admin API answers: it is up some time after the health page."""
-    try:
-        server.admin.policy_list()
-    except (HTTPError, MinioAdminException):
-        return False
-    return True
+    """Start MinIO from the lab's component cache."""
+    with loopback_minio.running(tmp_path_factory.mktemp("minio")) as server:
+        yield Server(server.port, server.ca, server.root_password)
 
 
 @pytest.fixture
