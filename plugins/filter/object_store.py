@@ -74,9 +74,7 @@ def object_store(
             *(_keys(identity, url, rotate=identity["name"] in rotate) for identity in identities),
             *_environments(identities, url, region),
         ],
-        "users": [
-            {"name": identity["name"], "secret_key_from": _place(identity), "policies": [identity["name"]]} for identity in identities
-        ],
+        "users": [{"name": identity["name"], "policies": [identity["name"]], **_secret_key(identity, rotate)} for identity in identities],
     }
 
 
@@ -96,6 +94,13 @@ def _keys(identity: Mapping[str, Any], url: str, *, rotate: bool) -> dict[str, A
         return {**_place(identity), "data": {**data, "secret-key": identity["secret_key"]}}
     entry = {**_place(identity), "data": data, "generate": {"secret-key": {"length": KEY_LENGTH}}}
     return {**entry, "rotate": ["secret-key"]} if rotate else entry
+
+
+def _secret_key(identity: Mapping[str, Any], rotate: Sequence[str]) -> dict[str, Any]:
+    """Where the key of an identity's user comes from: one that is given needs no way round by its Secret."""
+    if identity.get("secret_key"):
+        return {"secret_key": identity["secret_key"]}
+    return {"secret_key_from": {**_place(identity), "planned": identity["name"] in rotate}}
 
 
 def _environments(identities: Sequence[Mapping[str, Any]], url: str, region: str) -> list[dict[str, Any]]:

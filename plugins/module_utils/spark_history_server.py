@@ -21,7 +21,8 @@ CONF_DIRECTORY = "/etc/spark-history-server"
 JARS_DIRECTORY = "/opt/data-platform/jars"
 CA_DIRECTORY = "/etc/data-platform/ca"
 TRUSTSTORE = f"{CA_DIRECTORY}/truststore.p12"
-TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's customary one: a truststore holds nothing secret, but must have a password
+TRUSTSTORE_OPTIONS = (f"-Djavax.net.ssl.trustStore={TRUSTSTORE}", "-Djavax.net.ssl.trustStorePassword=changeit")
+"""Java's customary password: a truststore holds nothing secret, but must have one."""
 CA_BUNDLE = f"{CA_DIRECTORY}/ca-bundle.crt"
 FETCH_SCRIPT = "fetch_jars.py"
 SPARK_CLASS = "/opt/spark/bin/spark-class"
@@ -181,9 +182,8 @@ def _java(declaration: Mapping[str, Any], name: str, words: list[str], mounts: l
         variables["SPARK_DIST_CLASSPATH"] = f"{JARS_DIRECTORY}/*"
         mounts = [*mounts, {"name": "jars", "mountPath": JARS_DIRECTORY, "readOnly": True}]
     if declaration["ca_config_map"]:
-        store = {"trustStore": TRUSTSTORE, "trustStoreType": "PKCS12", "trustStorePassword": TRUSTSTORE_PASSWORD}
         # Read by every Java; Spark's own variables differ from program to program.
-        variables["JAVA_TOOL_OPTIONS"] = " ".join(f"-Djavax.net.ssl.{option}={value}" for option, value in store.items())
+        variables["JAVA_TOOL_OPTIONS"] = " ".join(TRUSTSTORE_OPTIONS)
     container = _container(declaration, name, [SPARK_CLASS, *words], mounts)
     container["envFrom"] = [{"secretRef": {"name": declaration["secret"]}}]
     container["env"] = [{"name": variable, "value": value} for variable, value in variables.items()]

@@ -67,6 +67,11 @@ options:
             description: Key in the Secret.
             type: str
             default: secret-key
+          planned:
+            description:
+              - In check mode, whether an earlier task has planned a new value. It then stands for one that the server does not know.
+            type: bool
+            default: false
       policies:
         description:
           - Policies that the user is to hold, and no others. An empty list detaches all of them.
@@ -162,6 +167,7 @@ USER = {
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "key": {"type": "str", "default": "secret-key", "no_log": False},
+            "planned": {"type": "bool", "default": False},
         },
     },
     "policies": {"type": "list", "elements": "str"},

@@ -37,7 +37,8 @@ def _secret_key(cluster: Client, user: Mapping[str, Any], *, check_mode: bool) -
     namespace, name, key = (user["secret_key_from"][part] for part in ("namespace", "name", "key"))
     secret = cluster.get(cluster.path("v1", "Secret", namespace, name))
     encoded = ((secret or {}).get("data") or {}).get(key)
-    if encoded:
+    planned = check_mode and user["secret_key_from"]["planned"]
+    if encoded and not planned:
         return base64.b64decode(encoded).decode()
     if check_mode:
         # A run would have made one by now: as new as this one, so that what follows predicts what it would do.

@@ -24,16 +24,18 @@ def test_each_identity_is_a_policy_a_user_and_a_secret() -> None:
     parts = object_store([identity("spark")], URL)
     assert parts["policies"] == [{"name": "spark", "grants": GRANTS}]
     place = {"namespace": "jobs", "name": "spark-keys"}
-    assert parts["users"] == [{"name": "spark", "secret_key_from": place, "policies": ["spark"]}]
+    assert parts["users"] == [{"name": "spark", "policies": ["spark"], "secret_key_from": {**place, "planned": False}}]
     assert parts["secrets"] == [
         {**place, "data": {"access-key": "spark", "endpoint": URL}, "generate": {"secret-key": {"length": 40}}},
     ]
 
 
 def test_a_given_key_is_not_generated() -> None:
-    keys = secrets(identity("spark", secret_key="given-in-the-vault"))["jobs/spark-keys"]
+    given = identity("spark", secret_key="given-in-the-vault")
+    keys = secrets(given)["jobs/spark-keys"]
     assert keys["data"]["secret-key"] == "given-in-the-vault"
     assert "generate" not in keys
+    assert object_store([given], URL)["users"] == [{"name": "spark", "policies": ["spark"], "secret_key": "given-in-the-vault"}]
 
 
 def test_an_environment_for_sdks_of_aws_in_each_namespace() -> None:
@@ -75,6 +77,8 @@ def test_rotation_is_for_the_identities_that_are_named() -> None:
     found = secrets(identity("one"), identity("two"), rotate=["two"])
     assert "rotate" not in found["jobs/one-keys"]
     assert found["jobs/two-keys"]["rotate"] == ["secret-key"]
+    users = object_store([identity("one"), identity("two")], URL, rotate=["two"])["users"]
+    assert [user["secret_key_from"]["planned"] for user in users] == [False, True], "check mode foretells the user's change too"
 
 
 @pytest.mark.parametrize(

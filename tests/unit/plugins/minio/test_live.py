@@ -227,7 +227,7 @@ def test_an_unknown_policy_stops_before_the_user_is_made(run: Run, minio: Server
 
 def test_a_secret_key_is_read_from_its_kubernetes_secret(run: Run, minio: Server, api: Api, name: str) -> None:
     key, namespace = secret_key(), api.namespace()
-    users = [{"name": name, "secret_key_from": {"namespace": namespace, "name": "keys"}, "policies": ["readonly"]}]
+    users: list[dict[str, Any]] = [{"name": name, "secret_key_from": {"namespace": namespace, "name": "keys"}, "policies": ["readonly"]}]
     assert actions(run("minio_user", check=True, users=users, kubeconfig=api.kubeconfig)) == ["created"]
     missing = run("minio_user", users=users, kubeconfig=api.kubeconfig)["msg"]
     assert missing == f"user '{name}': the Secret {namespace}/keys does not exist; create it first (kubernetes_secret)."
@@ -240,6 +240,10 @@ def test_a_secret_key_is_read_from_its_kubernetes_secret(run: Run, minio: Server
     assert actions(result) == ["created"]
     assert key not in str(result)
     assert code(minio, name, key) in ("OK", "AccessDenied")
+    assert actions(run("minio_user", users=users, kubeconfig=api.kubeconfig)) == ["unchanged"]
+    # A rotation that an earlier task has planned is foretold, and when there is one, the Secret has it already.
+    users[0]["secret_key_from"]["planned"] = True
+    assert actions(run("minio_user", check=True, users=users, kubeconfig=api.kubeconfig)) == ["updated"]
     assert actions(run("minio_user", users=users, kubeconfig=api.kubeconfig)) == ["unchanged"]
 
 
