@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,8 @@ from tests.unit.plugins.kubernetes.conftest import api  # noqa: F401  (a fixture
 
 START_LIMIT = 60
 ROOT = "test-root"
+DOMAIN = "minio.test"
+"""A name for the server that nothing but a proxy resolves."""
 
 Run = Callable[..., dict[str, Any]]
 
@@ -46,6 +49,7 @@ class Server:
     port: int
     ca: Path
     root_password: str
+    region: str = "us-east-1"
 
     @property
     def url(self) -> str:
@@ -57,6 +61,7 @@ class Server:
         return MinioAdmin(
             endpoint=f"127.0.0.1:{self.port}",
             credentials=StaticProvider(ROOT, self.root_password),
+            region=self.region,
             http_client=PoolManager(ca_certs=str(self.ca), retries=False),
         )
 
@@ -67,7 +72,7 @@ class Server:
             endpoint_url=self.url,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key or self.root_password,
-            region_name="us-east-1",
+            region_name=self.region,
             verify=str(self.ca),
             config=Config(retries={"max_attempts": 0}),
         )
@@ -76,18 +81,24 @@ class Server:
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start MinIO from the lab's component cache; an error says how to build it."""
+    with started(tmp_path_factory.mktemp("minio"), MINIO_DOMAIN=DOMAIN) as server:
+        yield server
+
+
+@contextmanager
+def started(directory: Path, **settings: str) -> Iterator[Server]:
+    """A server of its own, with settings from its environment."""
     program = components.path("minio") / "minio"
-    directory = tmp_path_factory.mktemp("minio")
     certificates = directory / "certs"
     ca = Authority(directory / "pki", "test").create()
-    pair = ca.issue("minio", "minio", addresses=["127.0.0.1"])
+    pair = ca.issue("minio", "minio", names=[DOMAIN, f"*.{DOMAIN}"], addresses=["127.0.0.1"])
     certificates.mkdir()
     shutil.copy(pair.certificate, certificates / "public.crt")
     shutil.copy(pair.key, certificates / "private.key")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    server = Server(port, ca.certificate, secrets.token_hex(16))
-    environment = {**os.environ, "MINIO_ROOT_USER": ROOT, "MINIO_ROOT_PASSWORD": server.root_password, "MINIO_BROWSER": "off"}
+    server = Server(port, ca.certificate, secrets.token_hex(16), settings.get("MINIO_REGION", "us-east-1"))
+    environment = {**os.environ, "MINIO_ROOT_USER": ROOT, "MINIO_ROOT_PASSWORD": server.root_password, "MINIO_BROWSER": "off", **settings}
     arguments = [f"--certs-dir={certificates}", f"--address=127.0.0.1:{port}", str(directory / "data")]
     with (directory / "minio.log").open("wb") as log:
         process = subprocess.Popen([str(program), "server", "--quiet", *arguments], stdout=log, stderr=subprocess.STDOUT, env=environment)
