@@ -25,6 +25,9 @@ from lab.shell import LabError
 
 _START_LIMIT = 60
 
+DOMAIN = "minio.test"
+"""A name for the server, and for buckets below it, that nothing resolves."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -33,6 +36,7 @@ class Server:
     port: int
     ca: Path
     root_password: str = field(repr=False)
+    region: str = "us-east-1"
 
     @property
     def url(self) -> str:
@@ -48,18 +52,22 @@ class Server:
     def admin(self) -> MinioAdmin:
         """The admin API without our modules: to change things behind their back, and to see what became of them."""
         credentials = StaticProvider(ROOT_USER, self.root_password)
-        return MinioAdmin(endpoint=f"127.0.0.1:{self.port}", credentials=credentials, http_client=self.http)
+        where = f"127.0.0.1:{self.port}"
+        return MinioAdmin(endpoint=where, credentials=credentials, region=self.region, http_client=self.http)
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Server]:
-    """Start the program from the component cache with an authority, a password and data of its own; an error says how to build it."""
+def running(directory: Path, **settings: str) -> Iterator[Server]:
+    """Start the program from the component cache with an authority, a password and data of its own; an error says how to build it.
+
+    `settings` are further variables of its environment, such as MINIO_REGION.
+    """
     authority = Authority(directory / "pki", "loopback").create()
-    pair = authority.issue("minio", "minio", addresses=["127.0.0.1"])
+    pair = authority.issue("minio", "minio", names=[DOMAIN, f"*.{DOMAIN}"], addresses=["127.0.0.1"])
     with socket.create_server(("127.0.0.1", 0)) as free:
-        server = Server(int(free.getsockname()[1]), authority.certificate, secrets.token_hex(16))
+        server = Server(int(free.getsockname()[1]), authority.certificate, secrets.token_hex(16), settings.get("MINIO_REGION", "us-east-1"))
     argv = object_store.command(directory, pair, f"127.0.0.1:{server.port}")
-    environment = {**os.environ, **object_store.environment(server.root_password)}
+    environment = {**os.environ, **object_store.environment(server.root_password), **settings}
     log = directory / "minio.log"
     with log.open("wb") as output:
         process = subprocess.Popen([str(word) for word in argv], stdout=output, stderr=output, env=environment)

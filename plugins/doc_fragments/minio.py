@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   url:
     description:
-      - Address of the S3 and admin API, in the form V(https://host:port).
+      - Address of the S3 and admin API, in the form V(https://host:port). V(host:port) alone means C(https).
       - Falls back to the environment variable E(MINIO_URL).
     type: str
     required: true
@@ -43,7 +43,7 @@ options:
     default: true
   region:
     description:
-      - The region that the server was set up for. Servers without one accept any.
+      - The region that the server was set up for, in which buckets are created. Servers without one accept any.
       - Falls back to E(MINIO_REGION).
     type: str
     default: us-east-1
@@ -57,6 +57,16 @@ options:
       - Falls back to E(MINIO_TIMEOUT).
     type: int
     default: 30
+notes:
+  - A proxy that the environment of the module names (E(HTTPS_PROXY), E(HTTP_PROXY)) is used, unless E(NO_PROXY) excepts the host.
+  - Nothing that is set for Amazon on the host (profiles, endpoints, E(AWS_CA_BUNDLE)) counts here.
+  - A failed connection is tried three times, an answer of 502, 503 or 504 six times within seven seconds. A server that does not
+    answer within O(timeout) is not asked again.
+"""
+
+    # MinIO's own API, for users and policies.
+    ADMIN = r"""
+options: {}
 requirements:
   - minio >= 7.2.16 (the Python package, on the host that runs the module)
 notes:

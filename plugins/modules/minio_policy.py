@@ -21,6 +21,7 @@ author:
   - The homelab.data_platform contributors (@homelab)
 extends_documentation_fragment:
   - homelab.data_platform.minio
+  - homelab.data_platform.minio.admin
   - homelab.data_platform.attributes
 attributes:
   check_mode:
@@ -138,8 +139,9 @@ results:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.admin import Admin
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.change import report
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import argument_spec, session
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import argument_spec, session
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.policies import (
     apply,
     plan,
@@ -181,7 +183,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with session(module) as client:
+    with session(module, Admin) as client:
         wanted = wanted_policies(module.params["policies"])
         changes = plan(client.policies(), wanted, overwrite_builtin=module.params["overwrite_builtin"])
         refuse_removal_in_use(client, changes)

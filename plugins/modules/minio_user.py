@@ -19,6 +19,7 @@ author:
   - The homelab.data_platform contributors (@homelab)
 extends_documentation_fragment:
   - homelab.data_platform.minio
+  - homelab.data_platform.minio.admin
   - homelab.data_platform.kubernetes
   - homelab.data_platform.attributes
 attributes:
@@ -146,8 +147,9 @@ results:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.arguments import connection_argument_spec
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.admin import Admin
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.change import report
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import argument_spec, session
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import argument_spec, session
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.secret_source import fill_in
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.users import (
     apply,
@@ -192,7 +194,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with session(module) as client:
+    with session(module, Admin) as client:
         wanted = wanted_users(fill_in(module), module.params["access_key"])
         found = [client.user(user.name) for user in wanted]
         plans = [plan(have, want, prove_secret(client, have, want)) for have, want in zip(found, wanted)]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import MinioError
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import MinioError
 
 
 @dataclass(frozen=True)

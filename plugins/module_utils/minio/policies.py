@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.admin import Admin
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.change import Change, refuse_duplicates
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import Client, MinioError
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import MinioError
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.policy_document import (
     BUILTIN_POLICIES,
     DocumentError,
@@ -69,7 +70,7 @@ def plan(found: Mapping[str, Mapping[str, Any]], wanted: Sequence[Wanted], *, ov
     return changes
 
 
-def refuse_removal_in_use(client: Client, changes: Sequence[Change]) -> None:
+def refuse_removal_in_use(client: Admin, changes: Sequence[Change]) -> None:
     """Say who still holds a policy before anything is changed; the server would refuse too, and not say who."""
     for change in changes:
         holders = client.policy_holders(change.name) if change.action == "removed" else []
@@ -77,7 +78,7 @@ def refuse_removal_in_use(client: Client, changes: Sequence[Change]) -> None:
             raise MinioError(f"policy {change.name!r} cannot be removed: it is attached to {', '.join(holders)}; detach it there first.")
 
 
-def apply(client: Client, changes: Sequence[Change], wanted: Sequence[Wanted]) -> None:
+def apply(client: Admin, changes: Sequence[Change], wanted: Sequence[Wanted]) -> None:
     """Carry out a plan."""
     for change, policy in zip(changes, wanted):
         if change.action == "unchanged":

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.arguments import connect, unmask_kubeconfig
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client, KubernetesError
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import MinioError
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import MinioError
 
 
 def fill_in(module: AnsibleModule) -> list[dict[str, Any]]:

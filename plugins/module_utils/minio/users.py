@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.admin import Admin, FoundUser
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.change import Change, refuse_duplicates
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import Client, FoundUser, MinioError
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import MinioError
 
 _MATCHES, _DIFFERS = "as declared", "not as declared"
 
@@ -60,7 +61,7 @@ def wanted_users(entries: Sequence[Mapping[str, Any]], own_name: str) -> list[Wa
     ]
 
 
-def prove_secret(client: Client, found: FoundUser | None, wanted: Wanted) -> bool | None:
+def prove_secret(client: Admin, found: FoundUser | None, wanted: Wanted) -> bool | None:
     """Whether the declared secret is the user's; None where it cannot be tried (disabled) or does not matter."""
     if found is None or not found.enabled or wanted.state != "present" or wanted.secret_key is None:
         return None
@@ -100,7 +101,7 @@ def refuse_unknown_policies(wanted: Sequence[Wanted], known: frozenset[str]) -> 
             raise MinioError(f"user {user.name!r}: there is no policy {missing[0]!r} on the server; create it first (minio_policy).")
 
 
-def apply(client: Client, wanted: Wanted, steps: Steps) -> None:
+def apply(client: Admin, wanted: Wanted, steps: Steps) -> None:
     """Carry out one plan. Policies are attached before others are detached: rights that stay are never missing."""
     if steps.remove:
         client.remove_user(wanted.name)

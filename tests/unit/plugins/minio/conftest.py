@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -22,6 +24,7 @@ from lab.object_store import ROOT_USER
 from tests.unit.plugins.kubernetes.conftest import api  # noqa: F401  (a fixture: a real apiserver)
 
 ROOT = ROOT_USER
+DOMAIN = loopback_minio.DOMAIN
 
 Run = Callable[..., dict[str, Any]]
 
@@ -36,7 +39,7 @@ class Server(loopback_minio.Server):
             endpoint_url=self.url,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key or self.root_password,
-            region_name="us-east-1",
+            region_name=self.region,
             verify=str(self.ca),
             config=Config(retries={"max_attempts": 0}),
         )
@@ -45,8 +48,15 @@ class Server(loopback_minio.Server):
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start MinIO from the lab's component cache."""
-    with loopback_minio.running(tmp_path_factory.mktemp("minio")) as server:
-        yield Server(server.port, server.ca, server.root_password)
+    with started(tmp_path_factory.mktemp("minio"), MINIO_DOMAIN=DOMAIN) as server:
+        yield server
+
+
+@contextmanager
+def started(directory: Path, **settings: str) -> Iterator[Server]:
+    """A server of its own, with settings from its environment."""
+    with loopback_minio.running(directory, **settings) as server:
+        yield Server(server.port, server.ca, server.root_password, server.region)
 
 
 @pytest.fixture

@@ -8,19 +8,13 @@ from __future__ import annotations
 import base64
 import io
 import secrets
-import socket
-import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 
-from lab.certificates import Authority
 from tests.unit.plugins.kubernetes.conftest import Api
 from tests.unit.plugins.minio.conftest import ROOT, Run, Server, actions
 from tests.unit.plugins.minio.test_policy_document import documents
@@ -48,6 +42,10 @@ def life(kind: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "created", {"name": name}
         yield "updated", {"name": name, "versioning": True}
         yield "updated", {"name": name, "versioning": False}
+        rules = [{"prefix": "logs/", "expire_days": 30, "noncurrent_days": 7}, {"expire_days": 90}]
+        yield "updated", {"name": name, "lifecycle": rules}
+        yield "updated", {"name": name, "lifecycle": rules[:1]}
+        yield "updated", {"name": name, "lifecycle": []}
     elif kind == "policy":
         yield "created", {"name": name, "policy": {"Statement": [READ]}}
         yield "updated", {"name": name, "policy": {"Statement": [READ, WRITE]}}
@@ -63,12 +61,6 @@ def life(kind: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "removed", {"name": name, "state": "absent"}
 
 
-# The least that makes each module ask the server something.
-ASKING: dict[str, dict[str, Any]] = {
-    "minio_bucket": {"buckets": [{"name": "aaa"}]},
-    "minio_policy": {"policies": []},
-    "minio_user": {"users": [{"name": "abc"}]},
-}
 PLURALS = {"bucket": "buckets", "policy": "policies", "user": "users"}
 
 
@@ -278,86 +270,3 @@ def test_a_wrong_declaration_is_refused_in_one_line(run: Run, module: str, argum
     result = run(module, **arguments)
     assert result["failed"]
     assert message in result["msg"]
-
-
-@pytest.mark.parametrize("module", ASKING)
-def test_wrong_root_keys_are_named(run: Run, module: str) -> None:
-    arguments = ASKING[module]
-    assert "check secret_key" in run(module, secret_key="not-the-password", **arguments)["msg"]
-    unknown = run(module, access_key="nobody", **arguments)["msg"]
-    assert "(as 'nobody')" in unknown
-    assert "check access_key" in unknown
-
-
-def test_an_account_without_the_right_is_named(run: Run, name: str) -> None:
-    key = secret_key()
-    run("minio_user", users=[{"name": name, "secret_key": key}])
-    result = run("minio_policy", access_key=name, secret_key=key, policies=[])
-    assert "AccessDenied" in result["msg"]
-    assert "consoleAdmin" in result["msg"]
-
-
-def test_a_server_that_is_down_is_named(run: Run) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    result = run("minio_policy", url=f"https://127.0.0.1:{port}", policies=[])
-    assert f"MinIO at https://127.0.0.1:{port} (as '{ROOT}'): cannot list the policies: no connection" in result["msg"]
-    assert "is the server up" in result["msg"]
-
-
-def test_a_certificate_of_another_ca_is_named(run: Run, tmp_path: Path) -> None:
-    other = Authority(tmp_path, "other").create().certificate
-    result = run("minio_policy", ca_path=str(other), policies=[])
-    assert "TLS failed" in result["msg"]
-    assert f"be signed by ca_path {other}" in result["msg"]
-    assert "results" in run("minio_policy", ca_path=str(other), validate_certs=False, policies=[])
-
-
-def test_a_name_that_the_certificate_lacks_is_named(run: Run, minio: Server) -> None:
-    result = run("minio_policy", url=f"https://localhost:{minio.port}", policies=[])
-    assert "the certificate must name the host in url" in result["msg"]
-
-
-def test_plain_http_to_a_tls_port_is_named(run: Run, minio: Server) -> None:
-    result = run("minio_policy", url=f"http://127.0.0.1:{minio.port}", policies=[])
-    assert "is url right about http and https?" in result["msg"] or "does url lead to MinIO's API" in result["msg"]
-
-
-def test_clocks_apart_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minio.time.utcnow", lambda: datetime.now(timezone.utc) - timedelta(hours=1))
-    assert "check NTP" in run("minio_policy", policies=[])["msg"]
-
-
-@pytest.fixture(params=[200, 302, 502])
-def proxy(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A web server that is not MinIO and answers everything with a page."""
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(request.param)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Location", "/login")
-            self.end_headers()
-            self.wfile.write(b"<html><body><h1>Sign in, please</h1></body></html>")
-
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.mark.parametrize("module", ASKING)
-def test_a_page_instead_of_an_answer_is_named(run: Run, proxy: str, module: str) -> None:
-    message = run(module, url=proxy, **ASKING[module])["msg"]
-    assert proxy in message
-    assert "does url lead to MinIO's API, or to a proxy or its console?" in message
-
-
-def test_what_is_not_given_comes_from_the_environment(run: Run, minio: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    for variable, value in {"URL": minio.url, "ROOT_USER": ROOT, "ROOT_PASSWORD": minio.root_password, "CA_PATH": str(minio.ca)}.items():
-        monkeypatch.setenv(f"MINIO_{variable}", value)
-    unset = dict.fromkeys(("url", "access_key", "secret_key", "ca_path"))
-    assert actions(run("minio_bucket", check=True, buckets=[{"name": name}], **unset)) == ["created"]

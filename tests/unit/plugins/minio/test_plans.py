@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.admin import FoundUser
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.buckets import Found
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.buckets import plan as plan_bucket
-from ansible_collections.homelab.data_platform.plugins.module_utils.minio.client import FoundUser, MinioError
+from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import MinioError
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.policies import Wanted as WantedPolicy
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.policies import plan as plan_policies
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.users import Steps, Wanted, plan
@@ -65,7 +67,8 @@ def test_a_secret_shows_in_no_representation() -> None:
     ],
 )
 def test_the_plan_of_a_bucket(found: bool | None, wanted: dict[str, object], action: str) -> None:
-    assert plan_bucket(found, {"name": "datalake", **wanted}).action == action
+    bucket = None if found is None else Found(versioning=found)
+    assert plan_bucket(bucket, {"name": "datalake", "lifecycle": None, "prefixes": None, **wanted}).action == action
 
 
 READ_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::*"]}]}
