@@ -153,8 +153,8 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connec
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.secret_source import fill_in
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.users import (
     apply,
+    look,
     plan,
-    prove_secret,
     refuse_unknown_policies,
     wanted_users,
 )
@@ -196,8 +196,7 @@ def main() -> None:
     )
     with session(module, Admin) as client:
         wanted = wanted_users(fill_in(module), module.params["access_key"])
-        found = [client.user(user.name) for user in wanted]
-        plans = [plan(have, want, prove_secret(client, have, want)) for have, want in zip(found, wanted)]
+        plans = [plan(found, user, secret_matches) for user, (found, secret_matches) in zip(wanted, look(client, wanted))]
         if not module.check_mode:
             refuse_unknown_policies(wanted, frozenset(client.policies()))
             for user, (_change, steps) in zip(wanted, plans):

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import IMPORT_ERROR, Client
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client
 
 SECRET_FIELDS = ("client-key-data", "password", "token", "id-token", "refresh-token", "client-secret", "access-token")
 """Fields of a kubeconfig that nobody may read."""
@@ -25,6 +27,9 @@ def connection_argument_spec() -> dict[str, dict[str, Any]]:
 
 def connect(module: AnsibleModule) -> Client:
     """Return the client for a module's connection options."""
+    # Imported where it is used: the package takes two seconds, and minio_user often needs no cluster.
+    from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import IMPORT_ERROR, Client
+
     if IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
     return Client(module.params["kubeconfig"], module.params["context"])

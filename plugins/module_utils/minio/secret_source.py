@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.arguments import connect, unmask_kubeconfig
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client, KubernetesError
 from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connection import MinioError
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client
 
 
 def fill_in(module: AnsibleModule) -> list[dict[str, Any]]:
@@ -23,6 +25,8 @@ def fill_in(module: AnsibleModule) -> list[dict[str, Any]]:
     sources = [user for user in users if user["secret_key_from"] and user["state"] != "absent"]
     if not sources:
         return users
+    from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import KubernetesError
+
     try:
         cluster = connect(module)
         for user in sources:
