@@ -49,7 +49,12 @@ options:
           - C(Version) is filled in where it is missing.
         type: json
       grants:
-        description: What the policy gives, in plain words. The document is made from it.
+        description:
+          - What the policy gives, in plain words. The document of least privilege is made from it.
+          - Old versions of objects stay closed. MinIO would open them to whoever may read or delete objects, hence they are denied. Their
+            names can be listed by whoever may list.
+          - The admin API is denied too. MinIO lets every user change its own secret key and make access keys below itself otherwise,
+            which would outlive a rotation of its key.
         type: list
         elements: dict
         suboptions:
@@ -67,11 +72,17 @@ options:
             description:
               - V(list) opens the listing and the location of the bucket, and no object.
               - V(read) opens reading of objects.
-              - V(write) opens writing and deleting of objects, multipart uploads included, and denies the deleting of old versions.
+              - V(write) opens writing and deleting of objects, multipart uploads included.
               - V(read-write) is both.
             type: str
             choices: [list, read, write, read-write]
             required: true
+          directory:
+            description:
+              - With O(policies[].grants[].prefix), lets the identity ask for an object that is called like the prefix without its slash.
+              - Hadoop's S3A does so to see whether a directory is a file, and fails when MinIO refuses.
+            type: bool
+            default: false
           list_prefix:
             description:
               - With O(policies[].grants[].access=list), limits the listing to these prefixes (condition C(s3:prefix)).
@@ -159,6 +170,7 @@ POLICY = {
             "bucket": {"type": "str", "required": True},
             "prefix": {"type": "str", "default": ""},
             "access": {"type": "str", "choices": ["list", "read", "write", "read-write"], "required": True},
+            "directory": {"type": "bool", "default": False},
             "list_prefix": {"type": "list", "elements": "str"},
         },
     },

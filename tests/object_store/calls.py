@@ -109,6 +109,15 @@ def _copy(attempt: Attempt, source: tuple[str, str], target: tuple[str, str]) ->
     attempt.caller.s3.copy_object(Bucket=target[0], Key=target[1], CopySource={"Bucket": source[0], "Key": source[1]})
 
 
+def _head_directory(attempt: Attempt) -> None:
+    """Ask for an object that has the directory's name and is not there: "not found" is leave to ask."""
+    try:
+        attempt.caller.s3.head_object(Bucket=attempt.bucket, Key=attempt.prefix.rstrip("/"))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+
+
 def _multipart(attempt: Attempt) -> None:
     place = {"Bucket": attempt.bucket, "Key": attempt.key}
     s3 = attempt.caller.s3
@@ -139,6 +148,7 @@ CALLS: Mapping[str, Callable[[Attempt], object]] = {
     "PutObject": lambda at: at.caller.s3.put_object(Bucket=at.bucket, Key=at.key, Body=b"x"),
     "GetObject": lambda at: at.caller.s3.get_object(**at.existing())["Body"].read(),
     "HeadObject": lambda at: at.caller.s3.head_object(**at.existing()),
+    "HeadDirectory": _head_directory,
     "DeleteObject": lambda at: at.caller.s3.delete_object(**at.existing()),
     "CopyObject": lambda at: _copy(at, (at.bucket, at.key), (at.bucket, at.key)),
     "CopyIn": lambda at: _copy(at, (at.bucket, at.key), tuple(f"{at.own}matrix/in".split("/", 1))),  # type: ignore[arg-type]
@@ -149,7 +159,6 @@ CALLS: Mapping[str, Callable[[Attempt], object]] = {
     "DeleteVersion": lambda at: at.caller.s3.delete_object(**_version(at)),
     "GetVersion": lambda at: at.caller.s3.get_object(**_version(at)),
     "PutRetention": lambda at: at.caller.s3.put_object_legal_hold(**at.existing(), LegalHold={"Status": "ON"}),
-    "ListObjectVersions": lambda at: at.caller.s3.list_object_versions(Bucket=at.bucket),
     "ListMultipartUploads": lambda at: at.caller.s3.list_multipart_uploads(Bucket=at.bucket),
     "PutBucketVersioning": lambda at: at.caller.s3.put_bucket_versioning(Bucket=at.bucket, VersioningConfiguration={"Status": "Suspended"}),
     "PutBucketLifecycle": lambda at: at.caller.s3.put_bucket_lifecycle_configuration(
@@ -159,6 +168,8 @@ CALLS: Mapping[str, Callable[[Attempt], object]] = {
     "PutBucketPolicy": lambda at: at.caller.s3.put_bucket_policy(Bucket=at.bucket, Policy="{}"),
     "GetBucketPolicy": lambda at: at.caller.s3.get_bucket_policy(Bucket=at.bucket),
     "PutBucketNotification": lambda at: at.caller.s3.put_bucket_notification_configuration(Bucket=at.bucket, NotificationConfiguration={}),
+    "GetBucketVersioning": lambda at: at.caller.s3.get_bucket_versioning(Bucket=at.bucket),
+    "GetBucketLifecycle": lambda at: at.caller.s3.get_bucket_lifecycle_configuration(Bucket=at.bucket),
     "DeleteBucket": lambda at: at.caller.s3.delete_bucket(Bucket=at.bucket),
     "CreateBucket": lambda at: at.caller.s3.create_bucket(Bucket=f"matrix-{secrets.token_hex(4)}"),
     "ListUsers": lambda at: at.caller.admin.user_list(),

@@ -42,8 +42,8 @@ ALLOWED = tuple(
     _cells(
         {
             "airflow-admin": {ROOT: LISTING, AIRFLOW_LOGS: WRITING},
-            "spark": {ROOT: LISTING, SPARK_LOGS: WRITING, SPARK_DATA: WRITING},
-            "spark-history": {ROOT: LISTING, SPARK_LOGS: WRITING},
+            "spark": {ROOT: LISTING, SPARK_LOGS: (*WRITING, "HeadDirectory"), SPARK_DATA: (*WRITING, "HeadDirectory")},
+            "spark-history": {ROOT: LISTING, SPARK_LOGS: (*WRITING, "HeadDirectory")},
         }
     )
 )
@@ -51,7 +51,7 @@ ALLOWED = tuple(
 ELSEWHERE = ("PutObject", "GetObject", "DeleteObject", "Multipart")
 BUCKET_CALLS = (
     *("PutBucketVersioning", "PutBucketLifecycle", "PutBucketPolicy", "GetBucketPolicy", "DeleteBucket", "PutBucketNotification"),
-    *("ListObjectVersions", "ListMultipartUploads"),
+    *("ListMultipartUploads", "GetBucketVersioning", "GetBucketLifecycle"),
 )
 SERVER_CALLS = (
     *(
@@ -72,6 +72,7 @@ OLD_VERSIONS = ("DeleteVersion", "GetVersion", "PutRetention")
 def _denied(identity: str, own: tuple[str, ...]) -> Iterator[Cell]:
     foreign = [place for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA, ROOT, LOGS, RAW, NEIGHBOUR, OTHER) if place not in own]
     yield from _cells({identity: dict.fromkeys(foreign, ELSEWHERE)})
+    yield from (Cell(identity, "HeadDirectory", place) for place in foreign if place.endswith(("logs/", "spark/", "spark-log/")))
     yield from _cells({identity: {OTHER: LISTING, ROOT: BUCKET_CALLS, "": SERVER_CALLS}})
     yield from _cells({identity: dict.fromkeys(own, OLD_VERSIONS)})
     # Out of what it may not read into what it may write, and the other way.

@@ -33,11 +33,16 @@ _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _READ = ("s3:GetObject",)
 # Uploads of any size, and their aborting. Deleting is part of writing: a rename is a copy and a delete.
 _WRITE = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:DeleteObject")
-# MinIO lets s3:DeleteObject delete old versions too unless this is denied. Denied, in a bucket with versioning everything that was
-# deleted or overwritten can be brought back.
-_NEVER = ("s3:DeleteObjectVersion",)
 _LIST = ("s3:GetBucketLocation", "s3:ListBucket")
 OBJECT_ACTIONS = {"read": _READ, "write": _WRITE, "read-write": _READ + _WRITE}
+# MinIO lets whoever may read or delete objects do the same with their old versions, unless that is denied. Denied, in a bucket with
+# versioning everything that was deleted or overwritten is out of reach, and can be brought back by the administrator. (It also lets whoever
+# may list objects list the versions' names, and nothing denies that.)
+_OLD_VERSIONS = {"read": "s3:GetObjectVersion", "write": "s3:DeleteObjectVersion"}
+# For the newest version too MinIO asks whether versions may be read; the condition holds where the request names one.
+_CONDITIONS = {"read": {"StringLike": {"s3:versionid": ["?*"]}}}
+# It also lets every user change its own secret key and make access keys below itself, which would outlive a rotation.
+_NO_KEYS_OF_ITS_OWN = {"Effect": "Deny", "Action": ["admin:*"]}
 
 # One right: effect, ("Action", name) or ("NotAction", names), (element, resource or resources), conditions in JSON.
 _Right = tuple[str, tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]], str]
@@ -101,7 +106,8 @@ def expand_grants(grants: Iterable[Mapping[str, Any]], path: str) -> dict[str, A
     """The least document that gives these grants.
 
     A grant of ``list`` opens the bucket's listing, within ``list_prefix`` where given; the others open the objects below
-    ``prefix`` and nothing about the bucket.
+    ``prefix`` and nothing about the bucket; with ``directory``, an object of the prefix's own name without the slash may be asked for.
+    None opens old versions, or the admin API.
     """
     statements: list[dict[str, Any]] = []
     for index, grant in enumerate(grants):
@@ -110,10 +116,13 @@ def expand_grants(grants: Iterable[Mapping[str, Any]], path: str) -> dict[str, A
         if grant["access"] == "list":
             statements += _listing(bucket, grant.get("list_prefix") or [])
         else:
-            statements += _objects(grant["access"], f"{bucket}/{grant.get('prefix') or ''}*")
+            prefix = grant.get("prefix") or ""
+            statements += _objects(grant["access"], f"{bucket}/{prefix}*")
+            if grant.get("directory"):
+                statements.append(_allow(_READ, f"{bucket}/{prefix.rstrip('/')}"))
     if not statements:
         raise DocumentError(path, "is empty; a policy must grant something")
-    return canonical({"Statement": statements})
+    return canonical({"Statement": [*statements, _NO_KEYS_OF_ITS_OWN]})
 
 
 def is_bucket_name(name: str) -> bool:
@@ -136,8 +145,8 @@ def validate(document: object, path: str) -> None:
 
 def _objects(access: str, objects: str) -> Iterator[dict[str, Any]]:
     yield _allow(OBJECT_ACTIONS[access], objects)
-    if "write" in access:
-        yield {**_allow(_NEVER, objects), "Effect": "Deny"}
+    for part in access.split("-"):
+        yield _no_old_versions(part, objects)
 
 
 def _listing(bucket: str, prefixes: list[str]) -> Iterator[dict[str, Any]]:
@@ -151,6 +160,11 @@ def _listing(bucket: str, prefixes: list[str]) -> Iterator[dict[str, Any]]:
 
 def _allow(actions: Iterable[str], resource: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": list(actions), "Resource": [resource]}
+
+
+def _no_old_versions(access: str, resource: str) -> dict[str, Any]:
+    statement = {**_allow([_OLD_VERSIONS[access]], resource), "Effect": "Deny"}
+    return {**statement, "Condition": _CONDITIONS[access]} if access in _CONDITIONS else statement
 
 
 def _rights(document: Mapping[str, Any]) -> Iterator[_Right]:
@@ -258,6 +272,8 @@ def _validate_grant(grant: Mapping[str, Any], path: str) -> None:
         raise DocumentError(f"{path}.prefix", "opens objects, and access is 'list'; limit a listing by list_prefix")
     if grant["access"] != "list" and prefixes:
         raise DocumentError(f"{path}.list_prefix", f"limits a listing, and access is {grant['access']!r}; add a grant with access 'list'")
+    if grant.get("directory") and not prefix:
+        raise DocumentError(f"{path}.directory", "is for a grant with a prefix: the bucket itself has no name to ask for")
     if prefix and not prefix.endswith("/"):
         raise DocumentError(f"{path}.prefix", f"is {prefix!r}; it must end with '/', or it would open its neighbours {prefix}... too")
     named = [(f"{path}.prefix", prefix)] + [(f"{path}.list_prefix[{index}]", value) for index, value in enumerate(prefixes)]

@@ -163,6 +163,7 @@ def test_grants_open_what_they_say_and_nothing_else(run: Run, minio: Server, nam
 
     version = root.list_object_versions(Bucket=name, Prefix="logs/mine/1")["Versions"][0]["VersionId"]
     assert refused(user.delete_object, Bucket=name, Key="logs/mine/1", VersionId=version)
+    assert refused(user.get_object, Bucket=name, Key="logs/mine/1", VersionId=version)
     user.delete_object(Bucket=name, Key="logs/mine/1")
     assert root.get_object(Bucket=name, Key="logs/mine/1", VersionId=version)["Body"].read() == b"mine"
 

@@ -213,7 +213,14 @@ def test_grants_become_the_least_document() -> None:
                 "Resource": ["arn:aws:s3:::datalake/logs/airflow-logs/*"],
             },
             {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": ["arn:aws:s3:::datalake"]},
+            {"Effect": "Deny", "Action": ["admin:*"]},
             {"Effect": "Deny", "Action": ["s3:DeleteObjectVersion"], "Resource": ["arn:aws:s3:::datalake/logs/airflow-logs/*"]},
+            {
+                "Effect": "Deny",
+                "Action": ["s3:GetObjectVersion"],
+                "Resource": ["arn:aws:s3:::datalake/logs/airflow-logs/*"],
+                "Condition": {"StringLike": {"s3:versionid": ["?*"]}},
+            },
         ],
     }
 
@@ -223,6 +230,13 @@ def test_read_and_write_apart_are_read_write() -> None:
         return {"bucket": "datalake", "prefix": "raw/", "access": access}
 
     assert expand_grants([grant("read"), grant("write")], "g") == expand_grants([grant("read-write")], "g")
+
+
+def test_a_directory_may_be_asked_for_by_its_name() -> None:
+    document = expand_grants([{"bucket": "datalake", "prefix": "logs/spark-log/", "access": "read", "directory": True}], "grants")
+    allowed = [statement for statement in document["Statement"] if statement["Effect"] == "Allow"]
+    resources = ["arn:aws:s3:::datalake/logs/spark-log", "arn:aws:s3:::datalake/logs/spark-log/*"]
+    assert allowed == [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": resources}]
 
 
 def test_a_listing_can_be_limited() -> None:
@@ -235,6 +249,7 @@ def test_a_listing_can_be_limited() -> None:
             "Resource": ["arn:aws:s3:::datalake"],
             "Condition": {"StringLike": {"s3:prefix": ["logs/*", "raw/*"]}},
         },
+        {"Effect": "Deny", "Action": ["admin:*"]},
     ]
 
 
@@ -247,6 +262,7 @@ def test_a_listing_can_be_limited() -> None:
         ({"bucket": "datalake", "prefix": "/logs/", "access": "read"}, "grants[0].prefix:"),
         ({"bucket": "datalake", "prefix": "logs/*/", "access": "read"}, "grants[0].prefix:"),
         ({"bucket": "datalake", "prefix": "logs/", "access": "list"}, "grants[0].prefix:"),
+        ({"bucket": "datalake", "access": "read", "directory": True}, "grants[0].directory:"),
         ({"bucket": "datalake", "access": "read", "list_prefix": ["logs/"]}, "grants[0].list_prefix:"),
         ({"bucket": "datalake", "access": "list", "list_prefix": ["logs/", "raw/*"]}, "grants[0].list_prefix[1]:"),
     ],
