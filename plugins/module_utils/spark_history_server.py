@@ -181,9 +181,9 @@ def _java(declaration: Mapping[str, Any], name: str, words: list[str], mounts: l
         variables["SPARK_DIST_CLASSPATH"] = f"{JARS_DIRECTORY}/*"
         mounts = [*mounts, {"name": "jars", "mountPath": JARS_DIRECTORY, "readOnly": True}]
     if declaration["ca_config_map"]:
-        store = {"trustStore": TRUSTSTORE, "trustStoreType": "PKCS12", "trustStorePassword": TRUSTSTORE_PASSWORD}
         # Read by every Java; Spark's own variables differ from program to program.
-        variables["JAVA_TOOL_OPTIONS"] = " ".join(f"-Djavax.net.ssl.{option}={value}" for option, value in store.items())
+        options = f"-Djavax.net.ssl.trustStore={TRUSTSTORE} -Djavax.net.ssl.trustStorePassword={TRUSTSTORE_PASSWORD}"
+        variables["JAVA_TOOL_OPTIONS"] = options
     container = _container(declaration, name, [SPARK_CLASS, *words], mounts)
     container["envFrom"] = [{"secretRef": {"name": declaration["secret"]}}]
     container["env"] = [{"name": variable, "value": value} for variable, value in variables.items()]
