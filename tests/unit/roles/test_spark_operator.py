@@ -20,7 +20,7 @@ from lab import components
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "roles"
-EXAMPLE = ROOT / "examples/spark-pi.yaml"
+EXAMPLES = ("spark-pi", "spark-s3a")
 
 PLAYBOOK = """
 - hosts: localhost
@@ -194,28 +194,46 @@ def validator(rendered: Objects) -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(strict(schema))
 
 
-def example() -> dict[str, Any]:
-    """Return the SparkApplication that the project ships."""
-    application: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
-    return application
+def example(name: str, kind: str = "SparkApplication") -> dict[str, Any]:
+    """Return the object of a kind in an example that the project ships."""
+    (only,) = [one for one in yaml.safe_load_all((ROOT / f"examples/{name}.yaml").read_text()) if one["kind"] == kind]
+    return dict(only)
 
 
-def test_the_example_is_what_the_operator_accepts(validator: jsonschema.Draft7Validator) -> None:
-    assert [error.message for error in validator.iter_errors(example())] == []
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_are_what_the_operator_accepts(validator: jsonschema.Draft7Validator, name: str) -> None:
+    assert [error.message for error in validator.iter_errors(example(name))] == []
 
 
 def test_a_misspelt_field_would_be_found(validator: jsonschema.Draft7Validator) -> None:
-    application = example()
+    application = example("spark-pi")
     application["spec"]["driver"]["coreRequests"] = application["spec"]["driver"].pop("coreRequest")
     assert "coreRequests" in "".join(error.message for error in validator.iter_errors(application))
 
 
-def test_the_example_runs_the_platforms_spark_as_its_account() -> None:
-    versions = yaml.safe_load((ROLES / "platform/defaults/main/versions.yml").read_text())
-    general = yaml.safe_load((ROLES / "platform/defaults/main/general.yml").read_text())
-    spec = example()["spec"]
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_run_the_platforms_spark_as_its_account(name: str) -> None:
+    versions, general = (yaml.safe_load((ROLES / f"platform/defaults/main/{file}.yml").read_text()) for file in ("versions", "general"))
+    spec = example(name)["spec"]
     assert spec["sparkVersion"] == versions["platform_versions_spark"]
-    assert spec["image"].partition(":")[0] == versions["platform_spark_image_repository"].rpartition("}}")[2].strip()
     assert spec["image"].partition(":")[2].startswith(f"{versions['platform_versions_spark']}-")
     assert spec["driver"]["serviceAccount"] == general["platform_spark_service_account"]
-    assert [example()["metadata"]["namespace"]] == general["platform_spark_job_namespaces"]
+    assert [example(name)["metadata"]["namespace"]] == general["platform_spark_job_namespaces"]
+
+
+def test_pi_runs_in_the_platforms_image() -> None:
+    versions = yaml.safe_load((ROLES / "platform/defaults/main/versions.yml").read_text())
+    repository = versions["platform_spark_image_repository"].rpartition("}}")[2].strip()
+    assert example("spark-pi")["spec"]["image"].partition(":")[0] == repository
+
+
+def test_what_the_example_with_s3_mounts_is_there_and_what_it_logs_is_read() -> None:
+    general = yaml.safe_load((ROLES / "platform/defaults/main/general.yml").read_text())
+    history = yaml.safe_load((ROLES / "spark_history_server/defaults/main.yml").read_text())
+    spec, script = example("spark-s3a")["spec"], example("spark-s3a", "ConfigMap")
+    mounts = {mount["name"]: mount["path"] for mount in spec["driver"]["configMaps"]}
+    assert set(mounts) == {general["platform_ca_config_map"], script["metadata"]["name"]}
+    (file,) = script["data"]
+    assert spec["mainApplicationFile"] == f"local://{mounts[script['metadata']['name']]}/{file}"
+    compile(script["data"][file], file, "exec")
+    assert spec["sparkConf"]["spark.eventLog.dir"] == history["spark_history_server_log_directory"]

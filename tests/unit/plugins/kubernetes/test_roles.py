@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,67 @@ def test_postgresql(site: Site) -> None:
     assert pod["securityContext"] == {"runAsUser": 999, "runAsGroup": 999, "runAsNonRoot": True}
     assert pod["containers"][0]["image"] == "docker.io/library/postgres:15-bookworm"
     assert pod["nodeSelector"] == {"workload": "orchestration"}
+
+
+def test_spark_history_server(site: Site) -> None:
+    namespace = f"history-{site.node}"[:60]
+    trusting = {"platform_ca_file": "/dev/null", "platform_spark_history_namespace": namespace}
+    foretold = site.run("spark_history_server", "--check", **trusting)
+    assert foretold.returncode == 0, "what earlier stages plan is not there yet\n" + foretold.stdout
+
+    refused = re.sub(r"\s+", " ", site.run("spark_history_server", **trusting).stdout)
+    assert f"The Secret {namespace}/spark-history-object-store has not the keys AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3" in refused
+    create(site.client, {"kind": "Namespace", "metadata": {"name": namespace}})
+    secret = {"AWS_ACCESS_KEY_ID": "spark-history", "AWS_SECRET_ACCESS_KEY": "t0p-secret-key"}
+    addresses = {"AWS_ENDPOINT_URL_S3": "https://minio:9000", "AWS_REGION": "us-east-1"}
+    metadata = {"name": "spark-history-object-store", "namespace": namespace}
+    create(site.client, {"kind": "Secret", "metadata": metadata, "stringData": {**secret, **addresses}})
+    refused = re.sub(r"\s+", " ", site.run("spark_history_server", **trusting).stdout)
+    assert f"The ConfigMap {namespace}/data-platform-ca with the key truststore.p12 does not exist" in refused
+    metadata = {"name": "data-platform-ca", "namespace": namespace}
+    create(site.client, {"kind": "ConfigMap", "metadata": metadata, "binaryData": {"truststore.p12": "AAAA"}})
+
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/spark-history-server"
+    with controller(site.client, path):
+        site.matrix("spark_history_server", **trusting)
+        before = site.get(path)["spec"]["template"]["metadata"]["annotations"]
+        assert site.converge("spark_history_server", spark_history_server_cleaner_max_age="7d", **trusting) == 1
+    deployment = site.get(path)["spec"]
+    assert deployment["strategy"] == {"type": "Recreate"}
+    assert deployment["template"]["metadata"]["annotations"] != before, "the server reads its configuration when it starts"
+    assert "t0p-secret-key" not in json.dumps(deployment)
+    images = {one["image"] for one in (*deployment["template"]["spec"]["initContainers"], *deployment["template"]["spec"]["containers"])}
+    assert images == {"docker.io/library/spark:3.5.7-scala2.12-java17-python3-ubuntu"}
+    (fetch, _make) = deployment["template"]["spec"]["initContainers"]
+    assert [word.partition("/org/")[0] for word in fetch["command"] if "hadoop-aws" in word] == ["https://repo1.maven.org/maven2"]
+    service = site.get(f"/api/v1/namespaces/{namespace}/services/spark-history-server")["spec"]
+    assert [port["port"] for port in service["ports"]] == [18080]
+    assert service["selector"] == deployment["selector"]["matchLabels"]
+
+
+def create(client: Client, body: dict[str, Any]) -> None:
+    client.create(client.path("v1", body["kind"], body["metadata"].get("namespace")), {"apiVersion": "v1", **body})
+
+
+@contextmanager
+def controller(client: Client, path: str) -> Iterator[None]:
+    """Do what the Deployment controller does once the pods are ready, for every generation of a Deployment."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.2):
+            found = client.get(path)
+            if found and found["status"].get("observedGeneration") != found["metadata"]["generation"]:
+                counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+                client.patch(f"{path}/status", {"status": {"observedGeneration": found["metadata"]["generation"], **counts}})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def bind(client: Client, namespace: str, claim: dict[str, Any]) -> None:
