@@ -48,6 +48,9 @@ ALLOWED = tuple(
     )
 )
 
+WITHOUT_A_RUN: dict[Cell, str] = {}
+"""The allowed cells that a run of the pipeline does not show, each with what needs it."""
+
 ELSEWHERE = ("PutObject", "GetObject", "DeleteObject", "Multipart")
 BUCKET_CALLS = (
     *("PutBucketVersioning", "PutBucketLifecycle", "PutBucketPolicy", "GetBucketPolicy", "DeleteBucket", "PutBucketNotification"),

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from lab.settings import WORKER_1
-from tests.platform.reality import get, kubectl, wait_for
-
-DAG = "example_hello"
-
-
-def _airflow(*words: str) -> str:
-    return kubectl("exec", "--namespace", "airflow", "deployment/airflow-scheduler", "--container", "scheduler", "--", "airflow", *words)
+from tests.platform.pipeline import DAG, run_dag
+from tests.platform.reality import get, wait_for
 
 
 def test_health_through_the_tunnel(tunnel: Callable[[str], str]) -> None:
@@ -30,18 +24,7 @@ def test_everything_runs_on_the_orchestration_node() -> None:
 
 
 def test_dag_of_the_repository_runs_and_its_log_is_kept(airflow_store: Any) -> None:
-    run = f"check-{uuid.uuid4()}"
-    wait_for("the DAG of the git repository", lambda: DAG in _airflow("dags", "list", "--output", "json"), 180)
-    _airflow("dags", "unpause", DAG)
-    _airflow("dags", "trigger", DAG, "--run-id", run)
-
-    def ended() -> str:
-        runs = json.loads(_airflow("dags", "list-runs", "--dag-id", DAG, "--output", "json").splitlines()[-1])
-        state: str
-        (state,) = [entry["state"] for entry in runs if entry["run_id"] == run]
-        return state if state in ("success", "failed") else ""
-
-    assert wait_for("the end of the DAG run", ended, 300) == "success"
+    run = run_dag()
     prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={run}/"
     keys = [entry["Key"] for entry in airflow_store.list_objects_v2(Bucket="datalake", Prefix=prefix).get("Contents", [])]
     assert keys, f"no log below {prefix}"
