@@ -112,18 +112,16 @@ class Bench:
 
     def peer(self, kind: Kind, wanted: Sequence[Identity], documents: Mapping[str, Any]) -> Measured:
         """The same by a script of mc."""
-        given = self._users(wanted)
-        if kind is POLICIES:
-            given = self._policies({identity.name: documents[identity.name] for identity in wanted})
+        given = self._policies(wanted, documents) if kind is POLICIES else self._users(wanted)
         self.trace.calls()
         seconds, changed = self.mc.script(kind.script, given)
         return Measured(len(self.trace.calls()), seconds, changed)
 
-    def _policies(self, documents: Mapping[str, Any]) -> Path:
+    def _policies(self, wanted: Sequence[Identity], documents: Mapping[str, Any]) -> Path:
         directory = self.place / "policies"
         directory.mkdir(exist_ok=True)
-        for name, document in documents.items():
-            (directory / f"{name}.json").write_text(json.dumps(document, indent=1))
+        for identity in wanted:
+            (directory / f"{identity.name}.json").write_text(json.dumps(documents[identity.name], indent=1))
         return directory
 
     def _users(self, wanted: Sequence[Identity]) -> Path:
