@@ -9,7 +9,7 @@ STEP := @tools/step
 
 .PHONY: help
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## make the virtual environment (packages are installed by apt when missing and you are root)
@@ -76,6 +76,10 @@ bench: lab-host setup ## measure, and write docs/benchmarks.md (COLD=1: the buil
 .PHONY: bench-disks
 bench-disks: lab-host setup ## measure proxmox_vm_disk beside community.proxmox's proxmox_disk, nothing else
 	@python -m lab bench disks
+
+.PHONY: bench-identities
+bench-identities: lab-host setup ## measure minio_policy and minio_user beside MinIO's mc, nothing else
+	@python -m lab bench identities
 
 # --- upkeep -------------------------------------------------------------------------------------------------------------
 .PHONY: docs

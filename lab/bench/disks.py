@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from lab import lifecycle
-from lab.bench.report import table, write
+from lab.bench.playbook import LOCAL, Playbook
+from lab.bench.report import ratio, table, write
 from lab.certificates import Authority
 from lab.proxmox.access_log import AccessLog
 from lab.proxmox.app import create_app
@@ -108,8 +106,7 @@ def _hosts(scale: Scale) -> dict[str, Any]:
     """An inventory of machines that are all this one, as far as Ansible is concerned."""
     slots = [{"slot": f"scsi{number}", "serial": f"disk-{number}"} for number in range(1, scale.disks + 1)]
     disks = [{"serial": slot["serial"], "storage": "local-lvm", "size": f"{_LARGE}G", **_OPTIONS} for slot in slots]
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "slots": slots, "disks": disks}
-    return {"all": {"hosts": {f"vm-{vmid}": {"vmid": vmid} for vmid in scale.vmids}, "vars": local}}
+    return {"all": {"hosts": {f"vm-{vmid}": {"vmid": vmid} for vmid in scale.vmids}, "vars": {**LOCAL, "slots": slots, "disks": disks}}}
 
 
 class Bench:
@@ -132,22 +129,17 @@ class Bench:
 
     def measure(self, module: str, scale: Scale, job: Job) -> Iterator[tuple[str, Measured]]:
         """A job, and where it is creating the very same once more."""
-        inventory, playbook = self.place / "inventory.json", self.place / "playbook.json"
-        inventory.write_text(json.dumps(_hosts(scale)))
-        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": _tasks(module, job)}]))
+        playbook = Playbook(self.place, _hosts(scale), _tasks(module, job))
         with self._proxmox(scale, job.small(scale.disks)) as (log, port, state):
             for name in (job.name, NO_OP) if job is CREATE else (job.name,):
                 log.calls.clear()
-                seconds, changed = self._play(inventory, playbook, port)
+                played = playbook.play(self._environment(port), forks=_FORKS)
                 if (found := _sizes(state, scale)) != scale.wanted:
                     raise LabError(f"{module}: {scale}: {name} ended with {found}")
-                yield name, Measured(len(log.calls), seconds, changed)
+                yield name, Measured(len(log.calls), played.task_seconds, played.changed)
 
-    def _play(self, inventory: Path, playbook: Path, port: int) -> tuple[float, bool]:
-        """Seconds from the start of each task to its last result, and whether something was changed."""
-        environment = {
-            **os.environ,
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    def _environment(self, port: int) -> dict[str, str]:
+        return {
             "PROXMOX_HOST": "127.0.0.1",
             "PROXMOX_PORT": str(port),
             "PROXMOX_USER": _USER,
@@ -157,17 +149,6 @@ class Bench:
             "PROXMOX_CA_PATH": str(self.ca),  # ours
             "REQUESTS_CA_BUNDLE": str(self.ca),  # the peer has no option for it
         }
-        argv = [*lifecycle.program("ansible-playbook"), "--forks", str(_FORKS), "-i", str(inventory), str(playbook)]
-        result = subprocess.run(argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            raise LabError(f"{playbook.read_text()} failed:\n{result.stdout[-3000:]}{result.stderr[-1000:]}")
-        [play] = json.loads(result.stdout)["plays"]
-        seconds = sum(_seconds(task["task"]["duration"]) for task in play["tasks"])
-        return seconds, any(host["changed"] for task in play["tasks"] for host in task["hosts"].values())
-
-
-def _seconds(duration: dict[str, str]) -> float:
-    return (datetime.fromisoformat(duration["end"]) - datetime.fromisoformat(duration["start"])).total_seconds()
 
 
 def _populate(state: Path, scale: Scale, small: int) -> None:
@@ -224,8 +205,8 @@ _COLUMNS = ("machines and disks", "what", "calls", "peer's", "ratio", "seconds",
 def _row(scale: Scale, name: str, ours: Measured, peer: Measured) -> tuple[str, ...]:
     if ours.calls > peer.calls:
         raise LabError(f"{scale}: {name}: {ours.calls} calls, the peer made {peer.calls}: there must not be more of them")
-    calls = (str(ours.calls), str(peer.calls), f"{peer.calls / ours.calls:.1f}")
-    seconds = (f"{ours.seconds:.2f}", f"{peer.seconds:.2f}", f"{peer.seconds / ours.seconds:.1f}")
+    calls = (str(ours.calls), str(peer.calls), ratio(ours.calls, peer.calls))
+    seconds = (f"{ours.seconds:.2f}", f"{peer.seconds:.2f}", ratio(ours.seconds, peer.seconds))
     return (str(scale), name, *calls, *seconds, *("yes" if changed else "no" for changed in (ours.changed, peer.changed)))
 
 

@@ -24,3 +24,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown."""
     lines = [f"| {' | '.join(map(str, line))} |" for line in (columns, *rows)]
     return "\n".join([lines[0], f"|{'---|' * len(columns)}", *lines[1:]])
+
+
+def ratio(ours: float, peer: float) -> str:
+    """How many times as much the peer takes."""
+    times = peer / ours
+    return f"{times:.1f}" if times >= 1 else f"{times:.2f}"
