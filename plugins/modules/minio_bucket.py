@@ -40,9 +40,9 @@ options:
         type: bool
       lifecycle:
         description:
-          - The rules by which objects expire, all of them. A rule of the bucket that is not listed here, whoever made it, is removed.
-          - When left out, the lifecycle is left alone. An empty list removes it.
-          - Rules are compared by meaning. Their order and names make no difference, nor does one prefix that has several rules.
+          - The rules by which objects expire. They get names that begin with C(data-platform); rules with other names are left alone.
+          - A rule that is no longer listed is removed, and an empty list removes all of them. When left out, the lifecycle is left alone.
+          - Rules are compared by meaning.
           - What only MinIO's own extensions of S3 say in a rule, as its C(--expire-all-object-versions), is not seen here.
           - MinIO removes what is left of unfinished uploads after a day by itself and knows no rule for it.
         type: list

@@ -67,7 +67,7 @@ def plan(found: Found | None, wanted: Mapping[str, Any]) -> Change:
     }
     before = found and {
         "versioning": found.versioning,
-        "lifecycle": lifecycle.meaning(found.lifecycle),
+        "lifecycle": lifecycle.meaning(lifecycle.of_a_declaration(found.lifecycle)),
         "prefixes": [prefix for prefix in prefixes if _is_real(found.first_keys.get(prefix), prefix, rules)],
     }
     return Change(
@@ -98,7 +98,8 @@ def apply(client: S3, change: Change) -> None:
     if after["versioning"] != before.get("versioning", False):
         client.set_versioning(change.name, after["versioning"])
     if after.get("lifecycle", []) != before.get("lifecycle", []):
-        client.set_lifecycle(change.name, lifecycle.in_words_of_s3(after["lifecycle"]))
+        others = lifecycle.of_others(client.lifecycle(change.name))
+        client.set_lifecycle(change.name, [*others, *lifecycle.in_words_of_s3(after["lifecycle"])])
     for prefix in after.get("prefixes", []):
         if prefix not in before.get("prefixes", []):
             client.make_marker(change.name, prefix)

@@ -21,6 +21,9 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.minio.connec
 MOST_DAYS = 36500
 """MinIO counts in nanoseconds, which overflow at 292 years: what should stay longest would expire at once."""
 
+OWN = "data-platform "
+"""How the names of the rules begin that come from a declaration. All others are somebody else's."""
+
 _ACTIONS = {"expire_days": ("Expiration", "Days"), "noncurrent_days": ("NoncurrentVersionExpiration", "NoncurrentDays")}
 _KNOWN = {"ID", "Prefix", "Filter", "Status", *(element for element, _days in _ACTIONS.values())}
 # A marker is empty. MinIO takes no rule for objects of more than 0 bytes, so one byte is spared too.
@@ -72,8 +75,18 @@ def expires(rules: Sequence[Mapping[str, Any]], prefix: str) -> bool:
     return any(rule.get("expire_days") and prefix.startswith(rule["prefix"]) for rule in rules)
 
 
+def of_a_declaration(found: Sequence[Mapping[str, Any]]) -> Rules:
+    """The rules of a bucket that a declaration has made."""
+    return [dict(rule) for rule in found if str(rule.get("ID", "")).startswith(OWN)]
+
+
+def of_others(found: Sequence[Mapping[str, Any]]) -> Rules:
+    """The rules of a bucket that are left alone."""
+    return [dict(rule) for rule in found if not str(rule.get("ID", "")).startswith(OWN)]
+
+
 def meaning(found: Sequence[Mapping[str, Any]]) -> Rules:
-    """What the server's rules mean, in the words of a declaration; a rule that has none there is shown as it is."""
+    """What rules mean, in the words of a declaration; one that somebody has changed beyond these is shown as it is."""
     ours: defaultdict[tuple[str, bool], dict[str, int]] = defaultdict(dict)
     others: Rules = []
     for rule in found:
@@ -128,7 +141,8 @@ def _filter(prefix: str, *, spares: bool) -> dict[str, Any]:
 
 def _identifier(prefix: str) -> str:
     """A name for the rule of a prefix: the prefix itself where the server takes one so long."""
-    return (prefix or "all") if len(prefix.encode()) <= 255 else hashlib.sha256(prefix.encode()).hexdigest()
+    name = f"{OWN}{prefix or 'all'}"
+    return name if len(name.encode()) <= 255 else f"{OWN}{hashlib.sha256(prefix.encode()).hexdigest()}"
 
 
 def _sorted(rules: Iterable[dict[str, Any]]) -> Rules:
