@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import requests
 from botocore.auth import S3SigV4Auth
@@ -33,6 +33,7 @@ _SAME = {
 """Calls that the matrix has under another name, since they need the same right."""
 
 _IN_THE_BUCKET = ("ListObjectsV2", "HeadBucket", "GetBucketLocation")
+"""Calls that need the same right whatever prefix they name."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ class Call:
     def cell(self) -> Cell:
         """Where it belongs in the matrix."""
         call = _SAME.get(self.name, self.name)
+        if call in _IN_THE_BUCKET and self.path.startswith(BUCKET):
+            return Cell(self.identity, call, ROOT)
         for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA):
             if self.path.startswith(place):
                 return Cell(self.identity, call, place)
             if call == "HeadObject" and self.path == place.rstrip("/"):
                 return Cell(self.identity, "HeadDirectory", place)
-        return Cell(self.identity, call, ROOT if call in _IN_THE_BUCKET and self.path.startswith(BUCKET) else self.path)
+        return Cell(self.identity, call, self.path)
 
 
 @dataclass
@@ -78,8 +81,6 @@ class Trace:
         if name == "DeleteMultipleObjects":
             keys = re.findall(r"<Key>(.*?)</Key>", base64.b64decode(request.get("body", "")).decode())
             path = f"{path.rstrip('/')}/{keys[0]}" if keys else path
-        prefix = parse_qs(request.get("rawquery", "")).get("prefix", [""])[0]
-        path = path if not name.startswith("ListObjects") else f"{path.rstrip('/')}/{prefix}"
         self.calls.append(Call(signed[1], name, path, entry["http"]["response"].get("statuscode", 200)))
 
 
