@@ -67,7 +67,7 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
             "spec": {
                 "replicas": 1,
                 # Two of them at once would want the memory of two.
-                "strategy": {"type": "Recreate", "rollingUpdate": None},
+                "strategy": {"type": "Recreate"},
                 "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels, "annotations": {"checksum/configuration": digest}}, "spec": _pod(declaration)},
             },
