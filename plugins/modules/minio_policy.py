@@ -65,8 +65,8 @@ options:
             default: ""
           access:
             description:
-              - V(list) opens the listing and the location of the bucket, and no object.
-              - V(read) opens reading of objects.
+              - V(list) opens the listing and the location of the bucket, and no object. MinIO lists the names of old versions with it.
+              - V(read) opens reading of objects, their old versions included.
               - V(write) opens writing and deleting of objects, multipart uploads included, and denies the deleting of old versions.
               - V(read-write) is both.
             type: str
