@@ -58,9 +58,13 @@ class Server:
     @property
     def admin(self) -> MinioAdmin:
         """The admin API without our modules: to change things behind their back."""
+        return self.admin_as(ROOT, self.root_password)
+
+    def admin_as(self, access_key: str, secret_key: str) -> MinioAdmin:
+        """The admin API as somebody else."""
         return MinioAdmin(
             endpoint=f"127.0.0.1:{self.port}",
-            credentials=StaticProvider(ROOT, self.root_password),
+            credentials=StaticProvider(access_key, secret_key),
             region=self.region,
             http_client=PoolManager(ca_certs=str(self.ca), retries=False),
         )
