@@ -51,7 +51,11 @@ class Server:
     @property
     def admin(self) -> MinioAdmin:
         """The admin API without our modules: to change things behind their back, and to see what became of them."""
-        credentials = StaticProvider(ROOT_USER, self.root_password)
+        return self.admin_as(ROOT_USER, self.root_password)
+
+    def admin_as(self, access_key: str, secret_key: str) -> MinioAdmin:
+        """The admin API as somebody else."""
+        credentials = StaticProvider(access_key, secret_key)
         where = f"127.0.0.1:{self.port}"
         return MinioAdmin(endpoint=where, credentials=credentials, region=self.region, http_client=self.http)
 

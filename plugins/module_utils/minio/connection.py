@@ -174,6 +174,8 @@ def _connection(params: dict[str, Any]) -> Connection:
         raise MinioError(f"url is {given!r}: it must have the form https://host:port or host:port, with nothing after the port.")
     if not _REGION.fullmatch(params["region"]):
         raise MinioError(f"region is {params['region']!r}: expected something like us-east-1, or leave it out.")
+    if not (params["access_key"].isascii() and params["access_key"].isprintable()):
+        raise MinioError(f"access_key is {params['access_key']!r}: the name of an account that can sign in is ASCII.")
     for name in ("connect_timeout", "timeout"):
         if params[name] < 1:
             raise MinioError(f"{name} is {params[name]}: it must be at least 1 second.")

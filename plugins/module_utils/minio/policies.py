@@ -38,8 +38,8 @@ def wanted_policies(entries: Sequence[Mapping[str, Any]]) -> list[Wanted]:
 
 def _wanted(entry: Mapping[str, Any], path: str) -> Wanted:
     name = entry["name"]
-    if not name or "," in name or name != name.strip():
-        raise MinioError(f"{path}.name: is {name!r}; a policy's name may hold no comma and no space at either end")
+    if not name or "," in name or name != name.strip() or not name.isprintable() or {".", ".."} & set(name.split("/")):
+        raise MinioError(f"{path}.name: is {name!r}; a policy's name may hold no comma, no part '.' or '..' and no space at either end")
     if entry["state"] == "absent":
         return Wanted(name, None)
     try:

@@ -19,7 +19,7 @@ from typing import Any
 VERSION = "2012-10-17"
 BUILTIN_POLICIES = frozenset({"consoleAdmin", "diagnostics", "readonly", "readwrite", "writeonly"})
 
-_DOCUMENT_KEYS = {"Version", "Id", "Statement"}
+_DOCUMENT_KEYS = {"Version", "ID", "Id", "Statement"}
 _STATEMENT_KEYS = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 _ACTION = re.compile(r"(s3|admin|kms|sts):[A-Za-z*?]+|\*")
 _RESOURCE = re.compile(r"arn:aws:s3:::[^/].*|arn:minio:kms:::[^/\\.]+|\*")

@@ -43,7 +43,11 @@ def _secret_key(cluster: Client, user: Mapping[str, Any], *, check_mode: bool) -
     encoded = ((secret or {}).get("data") or {}).get(key)
     planned = check_mode and user["secret_key_from"]["planned"]
     if encoded and not planned:
-        return base64.b64decode(encoded).decode()
+        try:
+            return base64.b64decode(encoded).decode()
+        except UnicodeDecodeError:
+            # Not chained: the exception quotes what it could not read.
+            raise MinioError(f"user {user['name']!r}: the key {key!r} of the Secret {namespace}/{name} is no text (UTF-8).") from None
     if check_mode:
         # A run would have made one by now: as new as this one, so that what follows predicts what it would do.
         return secrets.token_hex(20)

@@ -44,8 +44,10 @@ def wanted_users(entries: Sequence[Mapping[str, Any]], own_name: str) -> list[Wa
     refuse_duplicates("user", [entry["name"] for entry in entries])
     for index, entry in enumerate(entries):
         name, secret_key = entry["name"], entry["secret_key"]
-        if len(name) < 3 or name != name.strip() or "=" in name or "," in name:
-            raise MinioError(f"users[{index}].name: is {name!r}; at least 3 characters, no '=', no comma, no space at either end")
+        # Any other name can be given to a user, who could then never sign in: no header of a request can carry it.
+        plain = name.isascii() and name.isprintable() and name == name.strip()
+        if len(name) < 3 or not plain or "=" in name or "," in name:
+            raise MinioError(f"users[{index}].name: is {name!r}; at least 3 characters of ASCII, no '=', no comma, no space at either end")
         if name == own_name:
             raise MinioError(f"users[{index}].name: {name!r} is the account that this task signs in with (access_key)")
         if secret_key is not None and len(secret_key) < 8:

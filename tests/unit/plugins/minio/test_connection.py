@@ -105,6 +105,7 @@ def test_plain_http_to_a_tls_port_is_named(run: Run, minio: Server, module: str)
 
 
 @each_module
+@pytest.mark.parametrize("page", [(200, "text/html")], indirect=True)
 def test_tls_to_a_plain_http_port_is_named(run: Run, page: str, module: str) -> None:
     assert "the port seems to speak plain http" in run(module, url=page.replace("http", "https"), **ASKING[module])["msg"]
 

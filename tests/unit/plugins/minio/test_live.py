@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
+from minio.error import MinioAdminException
 
 from tests.unit.plugins.kubernetes.conftest import Api
 from tests.unit.plugins.minio.conftest import ROOT, Run, Server, actions
@@ -126,6 +128,24 @@ def test_a_policy_in_use_is_not_removed_and_its_holder_is_named(run: Run, name: 
         assert f"it is attached to user '{name}'" in result["msg"]
 
 
+def test_a_policy_is_not_removed_from_under_a_group(run: Run, minio: Server, name: str) -> None:
+    run("minio_policy", policies=[{"name": name, "policy": {"Statement": [READ]}}])
+    run("minio_user", users=[{"name": name, "secret_key": secret_key()}])
+    minio.admin.group_add(f"{name}-group", [name])
+    minio.admin.attach_policy([name], group=f"{name}-group")
+    result = run("minio_policy", policies=[{"name": name, "state": "absent"}])
+    assert f"it is attached to group '{name}-group'" in result["msg"]
+
+
+def test_a_document_that_the_server_gave_out_is_taken_back(run: Run, minio: Server, name: str) -> None:
+    document = {"ID": "reports", "Version": "2012-10-17", "Statement": [READ]}
+    minio.admin.policy_add(name, policy=document)
+    found = json.loads(minio.admin.policy_list())[name]
+    assert actions(run("minio_policy", policies=[{"name": name, "policy": found}])) == ["unchanged"]
+    for action in ("created", "unchanged"):
+        assert actions(run("minio_policy", policies=[{"name": f"{name}-2", "policy": json.dumps(document)}])) == [action]
+
+
 def test_a_built_in_policy_is_not_overwritten(run: Run) -> None:
     result = run("minio_policy", policies=[{"name": "readwrite", "policy": {"Statement": [READ]}}])
     assert "'readwrite' is built into MinIO and would be updated" in result["msg"]
@@ -166,6 +186,17 @@ def test_grants_open_what_they_say_and_nothing_else(run: Run, minio: Server, nam
     assert refused(user.get_object, Bucket=name, Key="logs/mine/1", VersionId=version)
     user.delete_object(Bucket=name, Key="logs/mine/1")
     assert root.get_object(Bucket=name, Key="logs/mine/1", VersionId=version)["Body"].read() == b"mine"
+
+
+def test_who_holds_grants_makes_no_keys_that_outlive_a_rotation(run: Run, minio: Server, name: str) -> None:
+    key = secret_key()
+    run("minio_policy", policies=[{"name": name, "grants": [{"bucket": "aaa", "access": "read-write"}]}])
+    run("minio_user", users=[{"name": name, "secret_key": key, "policies": [name]}])
+    admin = minio.admin_as(name, key)
+    for call in (admin.add_service_account, lambda: admin.user_add(name, secret_key())):
+        with pytest.raises(MinioAdminException, match="AccessDenied"):
+            call()
+    assert code(minio, name, key) in ("OK", "AccessDenied")
 
 
 def test_a_limited_listing_is_limited(run: Run, minio: Server, name: str) -> None:
@@ -210,6 +241,42 @@ def test_a_disabled_user_may_do_nothing_until_enabled(run: Run, minio: Server, n
     assert code(minio, name, key) in ("OK", "AccessDenied")
 
 
+def test_a_disabled_users_secret_is_right_once_enabled(run: Run, minio: Server, name: str) -> None:
+    key, other = secret_key(), secret_key()
+    run("minio_user", users=[{"name": name, "secret_key": key}])
+    minio.admin.user_add(name, other)
+    minio.admin.user_disable(name)
+    assert actions(run("minio_user", users=[{"name": name, "secret_key": key, "state": "disabled"}])) == ["unchanged"]
+    enabled = [{"name": name, "secret_key": key}]
+    assert actions(run("minio_user", check=True, users=enabled)) == ["updated"]
+    assert actions(run("minio_user", users=enabled)) == ["updated"]
+    assert code(minio, name, key) in ("OK", "AccessDenied")
+    assert code(minio, name, other) == "SignatureDoesNotMatch"
+
+
+def test_what_comes_by_a_group_and_what_hangs_on_a_user_is_left_alone(run: Run, minio: Server, name: str) -> None:
+    old, new, own = secret_key(), secret_key(), secret_key()
+    run("minio_user", users=[{"name": name, "secret_key": old, "policies": ["writeonly"]}])
+    minio.admin.group_add(f"{name}-group", [name])
+    minio.admin.attach_policy(["readonly"], group=f"{name}-group")
+    s3 = minio.s3()
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="x", Body=b"x")
+    service = f"{name[-8:]}-service"
+    minio.admin_as(name, old).add_service_account(access_key=service, secret_key=own)
+
+    def reads(user: str, key: str) -> bool:
+        return not refused(minio.s3(user, key).get_object, Bucket=name, Key="x")
+
+    for key, policies, action in ((old, ["writeonly"], "unchanged"), (new, [], "updated"), (new, [], "unchanged")):
+        assert actions(run("minio_user", users=[{"name": name, "secret_key": key, "policies": policies}])) == [action]
+        assert reads(name, key)
+        assert reads(service, own)
+    # Of the group's policy the user can have one of its own.
+    assert actions(run("minio_user", users=[{"name": name, "policies": ["readonly"]}])) == ["updated"]
+    assert json.loads(minio.admin.user_info(name))["policyName"] == "readonly"
+
+
 def test_an_unknown_policy_stops_before_the_user_is_made(run: Run, minio: Server, name: str) -> None:
     users = [{"name": name, "secret_key": secret_key(), "policies": [f"{name}-policy"]}]
     # An earlier task may only have predicted the policy.
@@ -226,6 +293,12 @@ def test_a_secret_key_is_read_from_its_kubernetes_secret(run: Run, minio: Server
     assert missing == f"user '{name}': the Secret {namespace}/keys does not exist; create it first (kubernetes_secret)."
 
     client = api.client
+    broken = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "broken"}, "data": {"secret-key": "//79/w=="}}
+    client.create(client.path("v1", "Secret", namespace), broken)
+    binary = [{"name": name, "secret_key_from": {"namespace": namespace, "name": "broken"}}]
+    said = run("minio_user", users=binary, kubeconfig=api.kubeconfig)["msg"]
+    assert said == f"user '{name}': the key 'secret-key' of the Secret {namespace}/broken is no text (UTF-8)."
+
     path, metadata = client.path("v1", "Secret", namespace), {"name": "keys"}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"secret-key": base64.b64encode(key.encode()).decode()}}
     client.create(path, secret)
@@ -262,8 +335,16 @@ def test_a_bucket_with_data_is_not_removed(run: Run, minio: Server, name: str) -
         ("minio_user", {"users": [{"name": ROOT, "state": "absent"}]}, f"users[0].name: '{ROOT}' is the account that this task signs in"),
         ("minio_user", {"users": [{"name": "abc", "secret_key": "1-2-3-4"}]}, "the secret of 'abc' is shorter than 8 characters"),
         ("minio_user", {"users": [{"name": "never-seen"}]}, "'never-seen' does not exist, and no secret_key is given"),
-        ("minio_bucket", {"buckets": [], "url": "minio.example.com"}, "url is 'minio.example.com': it must have the form"),
-        ("minio_bucket", {"buckets": [], "url": "https://h:9000/minio"}, "it must have the form https://host:port"),
+        (
+            "minio_user",
+            {"users": [{"name": "Łukasz", "secret_key": "12345678"}]},
+            "users[0].name: is 'Łukasz'; at least 3 characters of ASCII",
+        ),
+        ("minio_user", {"users": [{"name": "a\nbc", "state": "absent"}]}, "users[0].name: is 'a\\nbc'"),
+        ("minio_user", {"users": [], "access_key": "Łukasz"}, "access_key is 'Łukasz': the name of an account that can sign in is ASCII"),
+        ("minio_user", {"users": [], "timeout": 0}, "timeout is 0: it must be at least 1 second"),
+        ("minio_policy", {"policies": [{"name": "../a", "state": "absent"}]}, "policies[0].name: is '../a'"),
+        ("minio_policy", {"policies": [{"name": "a\nb", "state": "absent"}]}, "policies[0].name: is 'a\\nb'"),
         ("minio_bucket", {"buckets": [], "ca_path": "/nonexistent/ca.crt"}, "ca_path is '/nonexistent/ca.crt': no CA certificates"),
     ],
 )

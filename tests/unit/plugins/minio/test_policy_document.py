@@ -116,6 +116,17 @@ def test_other_words_are_the_same_document(pair: tuple[dict[str, Any], dict[str,
     assert canonical(document) == canonical(reworded)
 
 
+@given(rewordings(), documents())
+def test_sameness_is_an_equivalence(pair: tuple[dict[str, Any], dict[str, Any]], other: dict[str, Any]) -> None:
+    document, reworded = pair
+    assert same(document, document)
+    assert same(document, reworded)
+    assert same(reworded, document)
+    assert same(document, other) == same(other, document)
+    # What is the same is the same as all others.
+    assert same(reworded, other) == same(document, other)
+
+
 @given(documents(exceptions=False))
 def test_a_document_and_its_canonical_form_are_valid(document: dict[str, Any]) -> None:
     validate(document, "policy")
