@@ -131,7 +131,7 @@ class S3(Client):
         boto3's own would take certificate authorities from a file of its own instead of the system's, and a page for a success.
         """
         headers = {str(name): value for name, value in request.headers.items()}
-        answer = self._http.urlopen(request.method, request.url, body=request.body, headers=headers, preload_content=False)
+        answer = self._http.request(request.method, request.url, body=request.body, headers=headers, preload_content=False)
         if "x-amz-request-id" not in answer.headers:
             # boto3 would take any XML, a page's too, for an answer that says nothing.
             raise ValueError(f"HTTP status {answer.status}, and none of the headers of S3")

@@ -152,8 +152,7 @@ def expired(server: Server, bucket: str, key: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("versioning", [True, False])
-@pytest.mark.parametrize("over", ["logs/", "logs/spark-log/", ""])
+@pytest.mark.parametrize(("over", "versioning"), [("logs/", True), ("logs/spark-log/", False), ("", True)])
 def test_a_marker_outlives_what_expires_around_it(minio: Server, run: Run, name: str, over: str, versioning: bool) -> None:
     run("minio_bucket", buckets=[{"name": name, "versioning": versioning}])
     put_long_ago(minio, name, "logs/spark-log/", b"")
