@@ -68,6 +68,8 @@ def object_store(
 ) -> dict[str, list[dict[str, Any]]]:
     """What the modules are to make of the identities."""
     _check(identities, rotate)
+    # The modules take host:port for https; what programs read is an address in full.
+    url = url if "://" in url else f"https://{url}"
     return {
         "policies": [{"name": identity["name"], "grants": identity["grants"]} for identity in identities],
         "secrets": [

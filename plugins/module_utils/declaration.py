@@ -476,8 +476,8 @@ def _connections(host: Host, variables: Iterable[str]) -> Iterator[Finding]:
             yield variable, ABSENT, "it is needed; see inventory/homelab for an example"
         elif not _is_real(value):
             yield variable, shown, "wanted the real value in place of the placeholder; keep secrets in Ansible Vault"
-        elif variable == "minio_url" and not re.fullmatch(r"https?://[^/\s]+/?", value):
-            yield variable, value, "wanted a URL such as https://minio.home.arpa:9000"
+        elif variable == "minio_url" and not re.fullmatch(r"(https?://[^/\s]+|[^/\s:]+:\d+)/?", value):
+            yield variable, value, "wanted a URL such as https://minio.home.arpa:9000, or host:port"
         elif variable == "proxmox_api_user" and not re.fullmatch(r"[^@!\s]+@[^@!\s]+", value):
             yield variable, value, "wanted a user with its realm, such as ansible@pve"
 

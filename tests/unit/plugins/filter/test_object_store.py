@@ -49,6 +49,11 @@ def test_an_environment_for_sdks_of_aws_in_each_namespace() -> None:
     }
 
 
+def test_programs_read_an_address_in_full() -> None:
+    keys, environment = object_store([identity("spark", {"secret": "s3", "namespaces": ["jobs"]})], "minio:9000")["secrets"]
+    assert keys["data"]["endpoint"] == environment["data"]["AWS_ENDPOINT_URL_S3"] == "https://minio:9000"
+
+
 def test_connections_of_two_identities_share_a_secret() -> None:
     def connected(name: str) -> dict[str, Any]:
         return identity(name, {"secret": "connections", "namespaces": ["airflow"], "connection": name})

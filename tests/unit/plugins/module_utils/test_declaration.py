@@ -318,7 +318,7 @@ def test_the_control_group_has_a_host() -> None:
         ({"minio_root_password": "changeme"}, "bastion: minio_root_password is (hidden); wanted the real value"),
         ({"minio_root_user": ""}, "bastion: minio_root_user is (hidden); wanted the real value"),
         ({"minio_root_password": None}, "bastion: minio_root_password is not set; it is needed"),
-        ({"minio_url": "minio:9000"}, "bastion: minio_url is 'minio:9000'; wanted a URL"),
+        ({"minio_url": "minio"}, "bastion: minio_url is 'minio'; wanted a URL"),
         ({"platform_ca_file": "nowhere"}, "bastion: platform_ca_file is 'nowhere'; there is no such file"),
         ({"platform_ca_file": "empty"}, "bastion: platform_ca_file is 'empty'; the file holds no certificate"),
         ({"platform_kubeconfig": {"kind": "Config"}}, "bastion: platform_kubeconfig_file is '~/.kube/config'; there is no"),
