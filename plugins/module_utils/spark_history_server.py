@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 Object = dict[str, Any]
 

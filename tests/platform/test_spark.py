@@ -36,7 +36,10 @@ def test_pi_created_by_airflow_runs_as_spark_on_the_other_node() -> None:
 
 
 def test_a_job_in_the_object_store_has_a_page_in_the_history_server() -> None:
-    script, application = yaml.safe_load_all((CHECKOUT / "examples/spark-s3a.yaml").read_text())
+    application = yaml.safe_load((CHECKOUT / "examples/spark-s3a.yaml").read_text())
+    metadata = {"name": "spark-s3a-example", "namespace": "spark-jobs"}
+    script: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    script["data"] = {"wordcount.py": (CHECKOUT / "examples/wordcount.py").read_text()}
     name = f"s3a-{uuid.uuid4().hex[:8]}"
     application["metadata"]["name"] = name
     kubectl("apply", "--filename=-", stdin=yaml.safe_dump(script))

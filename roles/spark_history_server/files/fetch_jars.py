@@ -11,7 +11,7 @@ import urllib.request
 def main(directory, *jars):
     """Fetch one after the other; the first that cannot be had ends it."""
     for jar in jars:
-        url, _, wanted = jar.partition("#sha256=")
+        url, _mark, wanted = jar.partition("#sha256=")
         file = pathlib.Path(directory) / url.rpartition("/")[2]
         if not (file.exists() and sha256(file) == wanted):
             fetch(url, file, wanted)

@@ -194,10 +194,10 @@ def validator(rendered: Objects) -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(strict(schema))
 
 
-def example(name: str, kind: str = "SparkApplication") -> dict[str, Any]:
-    """Return the object of a kind in an example that the project ships."""
-    (only,) = [one for one in yaml.safe_load_all((ROOT / f"examples/{name}.yaml").read_text()) if one["kind"] == kind]
-    return dict(only)
+def example(name: str) -> dict[str, Any]:
+    """Return a SparkApplication that the project ships."""
+    application: dict[str, Any] = yaml.safe_load((ROOT / f"examples/{name}.yaml").read_text())
+    return application
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -230,10 +230,10 @@ def test_pi_runs_in_the_platforms_image() -> None:
 def test_what_the_example_with_s3_mounts_is_there_and_what_it_logs_is_read() -> None:
     general = yaml.safe_load((ROLES / "platform/defaults/main/general.yml").read_text())
     history = yaml.safe_load((ROLES / "spark_history_server/defaults/main.yml").read_text())
-    spec, script = example("spark-s3a")["spec"], example("spark-s3a", "ConfigMap")
+    spec = example("spark-s3a")["spec"]
     mounts = {mount["name"]: mount["path"] for mount in spec["driver"]["configMaps"]}
-    assert set(mounts) == {general["platform_ca_config_map"], script["metadata"]["name"]}
-    (file,) = script["data"]
-    assert spec["mainApplicationFile"] == f"local://{mounts[script['metadata']['name']]}/{file}"
-    compile(script["data"][file], file, "exec")
+    assert set(mounts) == {general["platform_ca_config_map"], "spark-s3a-example"}
+    place, _slash, file = spec["mainApplicationFile"].rpartition("/")
+    assert place == f"local://{mounts['spark-s3a-example']}"
+    assert (ROOT / "examples" / file).is_file()
     assert spec["sparkConf"]["spark.eventLog.dir"] == history["spark_history_server_log_directory"]

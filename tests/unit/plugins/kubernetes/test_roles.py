@@ -217,7 +217,12 @@ def test_spark_history_server(site: Site) -> None:
         site.matrix("spark_history_server", **trusting)
         before = site.get(path)["spec"]["template"]["metadata"]["annotations"]
         assert site.converge("spark_history_server", spark_history_server_cleaner_max_age="7d", **trusting) == 1
-    deployment = site.get(path)["spec"]
+        deployment = site.get(path)["spec"]
+        own = {"spark_history_server_jars": [], "spark_history_server_ca_config_map": ""}
+        assert site.converge("spark_history_server", **own, **trusting) == 1
+    plain = site.get(path)["spec"]["template"]["spec"]
+    assert {volume["name"] for volume in plain["volumes"]} == {"configuration", "tmp"}, "what is no longer declared goes"
+    assert [container["name"] for container in plain["initContainers"]] == ["make-log-directory"]
     assert deployment["strategy"] == {"type": "Recreate"}
     assert deployment["template"]["metadata"]["annotations"] != before, "the server reads its configuration when it starts"
     assert "t0p-secret-key" not in json.dumps(deployment)
