@@ -48,7 +48,23 @@ ALLOWED = tuple(
     )
 )
 
-WITHOUT_A_RUN: dict[Cell, str] = {}
+_OF_EVERY_CLIENT = {
+    "HeadBucket": "S3A's probe of the bucket and boto3's waiters ask so whether it is there",
+    "GetBucketLocation": "mc, and boto3 without a region, ask so before anything else",
+    "Multipart": "a log or an output that is large is uploaded in parts",
+    "AbortMultipartUpload": "an upload in parts whose writer fails is given up",
+    "ListParts": "an upload in parts that was interrupted is looked at before it goes on",
+}
+WITHOUT_A_RUN = {
+    **{cell: _OF_EVERY_CLIENT[cell.call] for cell in ALLOWED if cell.call in _OF_EVERY_CLIENT},
+    Cell("airflow-admin", "DeleteObject", AIRFLOW_LOGS): "to read and write its logs is to remove old ones too",
+    Cell("airflow-admin", "CopyObject", AIRFLOW_LOGS): "needs no other right than reading and writing",
+    Cell("spark", "GetObject", SPARK_LOGS): "an event log gets its last name by a copy, which reads it",
+    Cell("spark", "HeadDirectory", SPARK_DATA): "a job that writes right below spark/ looks at it first",
+    Cell("spark-history", "PutObject", SPARK_LOGS): "its first container makes the directory again when it has gone",
+    Cell("spark-history", "DeleteObject", SPARK_LOGS): "its cleaner removes old logs, once a day",
+    Cell("spark-history", "CopyObject", SPARK_LOGS): "needs no other right than reading and writing",
+}
 """The allowed cells that a run of the pipeline does not show, each with what needs it."""
 
 ELSEWHERE = ("PutObject", "GetObject", "DeleteObject", "Multipart")

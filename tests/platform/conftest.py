@@ -6,12 +6,17 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from lab import object_store, secret_store
 from lab.settings import STATE
-from tests.platform.reality import s3, secret
+from tests.object_store.calls import Account
+from tests.object_store.trace import Trace, traced
+from tests.platform import pipeline
+from tests.platform.reality import kubectl, s3, secret, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +29,35 @@ def airflow_keys() -> dict[str, str]:
 def airflow_store(airflow_keys: dict[str, str]) -> Any:
     """The object store as Airflow may use it."""
     return s3(airflow_keys["access-key"], airflow_keys["secret-key"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of everything: a task and its log, an application and its event log, the pages of both."""
+
+    dag_run: str
+    task_log: str
+    application: str
+    spark_id: str
+    trace: Trace
+    """What all of it asked of the object store."""
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    """Run the pipeline once for all tests, with the object store's trace of it."""
+    root = Account(object_store.ROOT_USER, secret_store.password("minio-root-password"))
+    with traced(root) as trace:
+        application = pipeline.create_word_count()
+        dag_run = pipeline.run_dag()
+        task_log = pipeline.task_log(dag_run)
+        spark_id = pipeline.completed(application)
+        # A new pod, so that what it asks at its start is in the trace too.
+        kubectl("rollout", "restart", "--namespace", "spark-history", "deployment/spark-history-server")
+        kubectl("rollout", "status", "--namespace", "spark-history", "deployment/spark-history-server", "--timeout=240s")
+        wait_for(f"{spark_id} in the History Server", lambda: spark_id in pipeline.history(), 120)
+        yield Run(dag_run, task_log, application, spark_id, trace)
+    kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", application)
 
 
 OUTSIDE = ["nsenter", f"--net={os.environ['LAB_OUTSIDE']}"]

@@ -1,11 +1,16 @@
-"""A run of the pipeline: the DAG of the git repository, and what came of it."""
+"""The pipeline: the DAG of the git repository, jobs on Spark, and what comes of them."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from typing import Any
 
-from tests.platform.reality import kubectl, wait_for
+import yaml
+
+from lab import components
+from lab.settings import CHECKOUT, WORKER_2
+from tests.platform.reality import get, kubectl, on, wait_for
 
 DAG = "example_hello"
 TASK = "say_hello"
@@ -49,3 +54,46 @@ def task_log(run: str) -> str:
     """The task's log as the webserver reads it, whose pod is not the task's."""
     words = ("deployment/airflow-webserver", "--container", "webserver", "--", "python", "-c", READ_LOG, DAG, TASK, run)
     return kubectl("exec", "--namespace", "airflow", *words)
+
+
+def create_example(example: str, image: str) -> str:
+    """Create an example's SparkApplication as Airflow does, with the lab's image and a name of its own."""
+    application = yaml.safe_load((CHECKOUT / "examples" / example).read_text())
+    name = f"{application['metadata']['name']}-{uuid.uuid4().hex[:8]}"
+    application["metadata"]["name"] = name
+    application["spec"]["image"] = (components.path(image) / "name").read_text().strip()
+    kubectl("create", "--filename=-", stdin=yaml.safe_dump(application), identity=AIRFLOW_ACCOUNT)
+    return name
+
+
+def create_word_count() -> str:
+    """Create the example that works in the object store, with its script."""
+    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "spark-s3a-example", "namespace": "spark-jobs"}}
+    data = {"wordcount.py": (CHECKOUT / "examples/wordcount.py").read_text()}
+    kubectl("apply", "--filename=-", stdin=json.dumps({**script, "data": data}))
+    return create_example("spark-s3a.yaml", "image-spark-s3a")
+
+
+def completed(name: str) -> str:
+    """Wait until an application has completed, and return Spark's id of it."""
+
+    def ended() -> dict[str, Any]:
+        status: dict[str, Any] = get("sparkapplication", "--namespace", "spark-jobs", name).get("status", {})
+        state = status.get("applicationState", {}).get("state")
+        return status if state in ("COMPLETED", "FAILED", "SUBMISSION_FAILED") else {}
+
+    status = wait_for(f"the end of the SparkApplication {name}", ended, 300)
+    assert status["applicationState"]["state"] == "COMPLETED", driver_log(name)
+    return str(status["sparkApplicationId"])
+
+
+def driver_log(name: str) -> str:
+    """What an application's driver said."""
+    return kubectl("logs", "--namespace", "spark-jobs", f"{name}-driver")
+
+
+def history() -> dict[str, Any]:
+    """The attempts of each application that the History Server knows, asked through its Service."""
+    address = get("service", "--namespace", "spark-history", "spark-history-server")["spec"]["clusterIP"]
+    listed = json.loads(on(WORKER_2, f"curl --silent --fail http://{address}:18080/api/v1/applications"))
+    return {application["id"]: application["attempts"] for application in listed}

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.settings import WORKER_1
-from tests.platform.pipeline import DAG, run_dag
+from tests.platform.conftest import Run
+from tests.platform.pipeline import DAG
 from tests.platform.reality import get, wait_for
 
 
@@ -23,13 +24,13 @@ def test_everything_runs_on_the_orchestration_node() -> None:
     assert {pod["metadata"]["labels"].get("component") for pod in pods} >= {"scheduler", "webserver"}
 
 
-def test_dag_of_the_repository_runs_and_its_log_is_kept(airflow_store: Any) -> None:
-    run = run_dag()
-    prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={run}/"
+def test_dag_of_the_repository_runs_and_its_log_is_kept(run: Run, airflow_store: Any) -> None:
+    prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={run.dag_run}/"
     keys = [entry["Key"] for entry in airflow_store.list_objects_v2(Bucket="datalake", Prefix=prefix).get("Contents", [])]
     assert keys, f"no log below {prefix}"
     logs = b"".join(airflow_store.get_object(Bucket="datalake", Key=key)["Body"].read() for key in keys)
-    assert b"hello" in logs.lower()
+    assert b"Hello from" in logs
+    assert "Hello from" in run.task_log, "the webserver reads it where the task has put it"
 
 
 def test_task_ran_in_a_pod_of_its_own() -> None:
