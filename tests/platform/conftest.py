@@ -14,7 +14,7 @@ import pytest
 from lab import object_store, secret_store
 from lab.settings import STATE
 from tests.object_store.calls import Account
-from tests.object_store.trace import Trace, traced
+from tests.object_store.trace import Call, traced
 from tests.platform import pipeline
 from tests.platform.reality import kubectl, s3, secret, wait_for
 
@@ -39,7 +39,7 @@ class Run:
     task_log: str
     application: str
     spark_id: str
-    trace: Trace
+    calls: tuple[Call, ...]
     """What all of it asked of the object store."""
 
 
@@ -56,7 +56,9 @@ def run() -> Iterator[Run]:
         kubectl("rollout", "restart", "--namespace", "spark-history", "deployment/spark-history-server")
         kubectl("rollout", "status", "--namespace", "spark-history", "deployment/spark-history-server", "--timeout=240s")
         wait_for(f"{spark_id} in the History Server", lambda: spark_id in pipeline.history(), 120)
-        yield Run(dag_run, task_log, application, spark_id, trace)
+        # From here on the tests ask too, and for what is refused.
+        calls = tuple(trace.calls)
+    yield Run(dag_run, task_log, application, spark_id, calls)
     kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", application)
 
 
