@@ -9,7 +9,7 @@ import html
 import json
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -81,10 +81,12 @@ class Admin(Client):
                 found = json.loads(self._admin.user_info(name))
         except NotFoundError:
             return None
-        return FoundUser(
-            enabled=found.get("status") == "enabled",
-            policies=frozenset(filter(None, (found.get("policyName") or "").split(","))),
-        )
+        return _found(found)
+
+    def users(self) -> dict[str, FoundUser]:
+        """Every user of the server, by name."""
+        with self._errors("list the users"):
+            return {name: _found(found) for name, found in json.loads(self._admin.user_list()).items()}
 
     def secret_matches(self, name: str, secret_key: str) -> bool:
         """Whether an enabled user's secret is this one: a request signed with it tells, whatever the user may do."""
@@ -150,3 +152,10 @@ class Admin(Client):
             return self._coded(task, str(answer["Code"]), str(answer["Message"]))
         except (ValueError, KeyError, TypeError):
             return MinioError(self._said(task, f"HTTP status {status} and not MinIO's own answer ({body[:120]!r}): {WHO_ANSWERS}"))
+
+
+def _found(said: Mapping[str, Any]) -> FoundUser:
+    return FoundUser(
+        enabled=said.get("status") == "enabled",
+        policies=frozenset(filter(None, (said.get("policyName") or "").split(","))),
+    )

@@ -67,11 +67,12 @@ def wanted_users(entries: Sequence[Mapping[str, Any]], own_name: str) -> list[Wa
 def look(client: Admin, wanted: Sequence[Wanted]) -> list[tuple[FoundUser | None, bool | None]]:
     """Each declared user as found, and whether the declared secret is its own; several at a time.
 
-    Users are read one by one, not listed: the list is encrypted with Argon2id, which takes as long as a hundred reads.
+    A few users are read one by one: the list of all is encrypted with Argon2id, which takes about 0.1 seconds and 64 MiB.
     """
+    listed = client.users() if len(wanted) > CONNECTIONS else None
 
     def one(user: Wanted) -> tuple[FoundUser | None, bool | None]:
-        found = client.user(user.name)
+        found = client.user(user.name) if listed is None else listed.get(user.name)
         return found, prove_secret(client, found, user)
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:

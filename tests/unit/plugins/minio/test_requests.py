@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from urllib3 import PoolManager
 
 from tests.unit.plugins.minio.conftest import ROOT, Run, Server, actions
 
-USERS = 20
+FEW, MANY = 6, 14
 
 
 @dataclass
@@ -68,8 +69,11 @@ def way(minio: Server) -> Iterator[Way]:
         passage.shutdown()
 
 
-def test_many_users_that_need_nothing_take_two_requests_each_and_few_at_once(run: Run, minio: Server, way: Way, name: str) -> None:
-    users = [{"name": f"{name}-{index}", "secret_key": secrets.token_hex(20)} for index in range(USERS)]
+@pytest.mark.parametrize("count", [FEW, MANY])
+def test_users_that_need_nothing_are_read_or_listed_and_each_secret_is_proven(
+    run: Run, minio: Server, way: Way, name: str, count: int
+) -> None:
+    users = [{"name": f"{name}-{index}", "secret_key": secrets.token_hex(20)} for index in range(count)]
     for user in users:
         minio.admin.user_add(user["name"], user["secret_key"])
     for check in (True, False):
@@ -78,14 +82,25 @@ def test_many_users_that_need_nothing_take_two_requests_each_and_few_at_once(run
         assert [entry["name"] for entry in result["results"]] == [user["name"] for user in users]
         assert set(actions(result)) == {"unchanged"}
         asked = Counter(way.requests)
-        assert [asked.pop(("GET /minio/admin/v3/user-info", user["name"])) for user in users] == [1] * USERS
-        assert asked.pop(("GET /minio/admin/v3/user-info", ROOT)) == USERS
+        assert [asked.pop(("GET /minio/admin/v3/user-info", user["name"])) for user in users] == [1] * count
+        looked = {"user-info": FEW} if count == FEW else {"list-users": 1}
+        for what, times in looked.items():
+            assert asked.pop((f"GET /minio/admin/v3/{what}", ROOT)) == times
         assert asked == ({} if check else {("GET /minio/admin/v3/list-canned-policies", ROOT): 1})
     assert 2 < way.most_at_once <= 8
 
 
+def test_the_list_says_of_each_user_what_reading_it_says(run: Run, minio: Server, name: str) -> None:
+    kinds: list[dict[str, Any]] = [{"policies": ["readonly", "writeonly"]}, {"state": "disabled"}, {"policies": []}]
+    users = [{"name": f"{name}-{index}", "secret_key": secrets.token_hex(20), **kinds[index % 3]} for index in range(MANY)]
+    assert set(actions(run("minio_user", users=users))) == {"created"}
+    assert set(actions(run("minio_user", users=users))) == {"unchanged"}
+    for some in (users[:FEW], users[FEW:]):
+        assert set(actions(run("minio_user", users=some))) == {"unchanged"}
+
+
 def test_of_many_faults_the_first_in_the_declaration_is_named(run: Run, way: Way, name: str) -> None:
-    users = [{"name": f"{name}-{index}"} for index in range(USERS)]
+    users = [{"name": f"{name}-{index}"} for index in range(MANY)]
     for _time in range(3):
         assert f"user '{name}-0' does not exist" in run("minio_user", url=way.url, users=users)["msg"]
 
