@@ -35,6 +35,14 @@ def accounts() -> dict[str, Account]:
     return {name: Account(name, secret(*place)["secret-key"]) for name, place in KEYS.items()}
 
 
+def remove_objects(root: Account, bucket: str, part: str = "") -> None:
+    """Remove the objects with a part in their names, old versions included."""
+    for page in root.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for held in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+            if part in held["Key"]:
+                root.s3.delete_object(Bucket=bucket, Key=held["Key"], VersionId=held["VersionId"])
+
+
 @pytest.fixture(scope="session")
 def attempt(root: Account) -> Iterator[Callable[[Cell, Account], Attempt]]:
     """Make attempts; what they leave below `matrix/` is removed in the end, and the other bucket too."""
@@ -47,10 +55,7 @@ def attempt(root: Account) -> Iterator[Callable[[Cell, Account], Attempt]]:
 
     yield of
     for bucket in (BUCKET, OTHER_BUCKET):
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            for held in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
-                if "matrix/" in held["Key"]:
-                    s3.delete_object(Bucket=bucket, Key=held["Key"], VersionId=held["VersionId"])
+        remove_objects(root, bucket, "matrix/")
     s3.delete_bucket(Bucket=OTHER_BUCKET)
 
 

@@ -8,13 +8,14 @@ import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from lab.settings import INVENTORY
 from tests.object_store.calls import Account
-from tests.object_store.conftest import KEYS
+from tests.object_store.conftest import KEYS, remove_objects
 from tests.platform.reality import get, kubectl, secret, wait_for
 from tests.playbook import Site, changed
 
@@ -90,6 +91,45 @@ def test_the_declared_state_is_kept() -> None:
     assert changed(SITE.play(STORE, "--check", "--diff")) == QUIET
     assert works("airflow-admin", kept())
     assert read_by_the_pod() == kept()
+
+
+NEW = {
+    "object_store_buckets": [
+        {"name": "foretold", "versioning": True, "prefixes": ["in/"], "lifecycle": [{"prefix": "in/", "expire_days": 3}]}
+    ],
+    "object_store_identities": [
+        {
+            "name": "foretold",
+            "grants": [{"bucket": "foretold", "prefix": "in/", "access": "read-write"}],
+            "secret": {"name": "keys", "namespace": "foretold"},
+            "environment": [{"secret": "s3", "namespaces": ["foretold"]}],
+        }
+    ],
+}
+
+
+def test_what_is_not_there_yet_is_foretold_and_then_made(root: Account) -> None:
+    declared = f"--extra-vars={json.dumps(NEW)}"
+
+    def made(*options: str) -> dict[str, Any]:
+        results = SITE.results(STORE, declared, "--diff", *options)
+        return {task: result.get("diff") for (task, _host), result in results.items() if result.get("changed")}
+
+    foretold = made("--check")
+    assert len(foretold) == 4, "bucket, policy, Secrets, user"
+    assert "foretold" not in root.admin.policy_list() + root.admin.user_list()
+    assert "foretold" not in kubectl("get", "namespaces", "--output=name")
+    try:
+        assert made() == foretold
+        assert made() == {}
+        key = secret("foretold", "s3")["AWS_SECRET_ACCESS_KEY"]
+        Account("foretold", key).s3.put_object(Bucket="foretold", Key="in/1", Body=b"x")
+    finally:
+        root.admin.user_remove("foretold")
+        root.admin.policy_remove("foretold")
+        remove_objects(root, "foretold")
+        root.s3.delete_bucket(Bucket="foretold")
+        kubectl("delete", "namespace", "foretold")
 
 
 def test_a_key_that_somebody_changed_on_the_server_is_set_right(root: Account) -> None:
