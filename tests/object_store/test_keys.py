@@ -230,6 +230,31 @@ def test_nobody_sees_a_key_on_the_way(root: Account) -> None:
     assert watch.found == set()
 
 
+def test_a_key_that_the_inventory_gives_is_seen_nowhere(root: Account, tmp_path: Path) -> None:
+    given, other = secrets.token_hex(20), secrets.token_hex(20)
+    identity = {
+        "name": "given",
+        "grants": [{"bucket": "datalake", "access": "list"}],
+        "secret": {"name": "given", "namespace": "airflow"},
+        "environment": [{"secret": "given-connection", "namespaces": ["airflow"], "connection": "given"}],
+    }
+    try:
+        for key in (given, other):
+            declared = tmp_path / "vars.json"
+            declared.write_text(json.dumps({"object_store_buckets": [], "object_store_identities": [{**identity, "secret_key": key}]}))
+            with Watch([given, other]) as watch:
+                done = SITE.play(STORE, "--diff", "-vvv", f"--extra-vars=@{declared}")
+            assert changed(done)["vm-bastion"] > 0
+            assert not [word for word in (given, other) if word in done.stdout + done.stderr]
+            assert watch.found == set()
+            assert works("given", key)
+        assert not works("given", given), "editing it in the inventory rotates it"
+    finally:
+        root.admin.user_remove("given")
+        root.admin.policy_remove("given")
+        kubectl("delete", "secret", "--namespace", "airflow", "given", "given-connection")
+
+
 def test_the_keys_stand_in_secrets_and_nowhere_else_in_the_cluster() -> None:
     text = json.dumps([get(kind, "--all-namespaces") for kind in ("configmaps", "pods", "deployments", "events", "jobs")])
     assert [name for name, place in KEYS.items() if secret(*place)["secret-key"] in text] == []
