@@ -13,7 +13,9 @@ from tests.platform.reality import get, kubectl, wait_for
 BUNDLE = "/etc/data-platform/ca/ca-bundle.crt"
 TRUSTSTORE = "-Djavax.net.ssl.trustStore=/etc/data-platform/ca/truststore.p12 -Djavax.net.ssl.trustStorePassword=changeit"
 LIST = "import boto3; print(boto3.client('s3').list_objects_v2(Bucket='datalake')['KeyCount'])"
+# Given settings one by one, Hadoop wants a file of settings all the same.
 HADOOP = (
+    "export SPARK_CONF_DIR=$(mktemp -d); echo '<configuration/>' > $SPARK_CONF_DIR/core-site.xml; "
     "/opt/spark/bin/spark-class org.apache.hadoop.fs.FsShell -D fs.s3a.endpoint=$AWS_ENDPOINT_URL_S3 -D fs.s3a.path.style.access=true "
     "-D fs.s3a.attempts.maximum=1 -D fs.s3a.retry.limit=0 -ls s3a://datalake/logs/"
 )
