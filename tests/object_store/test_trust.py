@@ -17,7 +17,7 @@ LIST = "import boto3; print(boto3.client('s3').list_objects_v2(Bucket='datalake'
 HADOOP = (
     "export SPARK_CONF_DIR=$(mktemp -d); echo '<configuration/>' > $SPARK_CONF_DIR/core-site.xml; "
     "/opt/spark/bin/spark-class org.apache.hadoop.fs.FsShell -D fs.s3a.endpoint=$AWS_ENDPOINT_URL_S3 -D fs.s3a.path.style.access=true "
-    "-D fs.s3a.attempts.maximum=1 -D fs.s3a.retry.limit=0 -ls s3a://datalake/logs/"
+    "-D fs.s3a.attempts.maximum=1 -D fs.s3a.retry.limit=0 -ls s3a://datalake/logs/spark-log/"
 )
 CLIENTS = {
     "boto3 in Airflow's image": ("image-airflow", ["python", "-c", LIST], {"AWS_CA_BUNDLE": BUNDLE}),
