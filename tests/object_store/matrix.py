@@ -60,12 +60,12 @@ WITHOUT_A_RUN = {
     Cell("airflow-admin", "DeleteObject", AIRFLOW_LOGS): "to read and write its logs is to remove old ones too",
     Cell("airflow-admin", "CopyObject", AIRFLOW_LOGS): "needs no other right than reading and writing",
     Cell("spark", "GetObject", SPARK_LOGS): "an event log gets its last name by a copy, which reads it",
-    Cell("spark", "HeadDirectory", SPARK_DATA): "a job that writes right below spark/ looks at it first",
+    Cell("spark", "HeadDirectory", SPARK_DATA): "the first job to write below spark/ looks at it",
     Cell("spark-history", "PutObject", SPARK_LOGS): "its first container makes the directory again when it has gone",
     Cell("spark-history", "DeleteObject", SPARK_LOGS): "its cleaner removes old logs, once a day",
     Cell("spark-history", "CopyObject", SPARK_LOGS): "needs no other right than reading and writing",
 }
-"""The allowed cells that a run of the pipeline does not show, each with what needs it."""
+"""The allowed cells that a run of the pipeline need not show, each with what needs it."""
 
 ELSEWHERE = ("PutObject", "GetObject", "DeleteObject", "Multipart")
 BUCKET_CALLS = (
