@@ -198,7 +198,7 @@ def main() -> None:
         wanted = wanted_users(fill_in(module), module.params["access_key"])
         plans = [plan(found, user, secret_matches) for user, (found, secret_matches) in zip(wanted, look(client, wanted))]
         if not module.check_mode:
-            refuse_unknown_policies(wanted, frozenset(client.policies()))
+            refuse_unknown_policies(client, plans)
             for user, (_change, steps) in zip(wanted, plans):
                 apply(client, user, steps)
         module.exit_json(**report([change for change, _steps in plans], diff=module._diff))

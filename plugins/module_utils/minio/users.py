@@ -111,12 +111,13 @@ def plan(found: FoundUser | None, wanted: Wanted, secret_matches: bool | None) -
     return Change("user", wanted.name, before, after), steps
 
 
-def refuse_unknown_policies(wanted: Sequence[Wanted], known: frozenset[str]) -> None:
-    """Say which policy is missing before anything is changed."""
-    for user in wanted:
-        missing = sorted((user.policies or frozenset()) - known)
-        if user.state != "absent" and missing:
-            raise MinioError(f"user {user.name!r}: there is no policy {missing[0]!r} on the server; create it first (minio_policy).")
+def refuse_unknown_policies(client: Admin, plans: Sequence[tuple[Change, Steps]]) -> None:
+    """Say which policy is missing before anything is changed. Those that are held already exist: MinIO removes none that is in use."""
+    known = client.policies() if any(steps.attach for _change, steps in plans) else {}
+    for change, steps in plans:
+        missing = sorted(steps.attach - set(known))
+        if missing:
+            raise MinioError(f"user {change.name!r}: there is no policy {missing[0]!r} on the server; create it first (minio_policy).")
 
 
 def apply(client: Admin, wanted: Wanted, steps: Steps) -> None:
