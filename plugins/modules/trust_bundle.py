@@ -95,9 +95,11 @@ def keep(client: Client, namespace: str, name: str, trust: trust_bundle.Trust, *
     collection = client.path("v1", "ConfigMap", namespace)
     current = client.get(f"{collection}/{name}")
     change = trust_bundle.plan(current, trust)
-    action = "create" if current is None else "update" if change else "keep"
+    if not change:
+        # The common case: a diff would parse every certificate once more.
+        return "keep", {}
     after = {part: {**((current or {}).get(part) or {}), **change.get(part, {})} for part in ("data", "binaryData")}
-    if change and not check_mode:
+    if not check_mode:
         body = trust_bundle.config_map(namespace, name, current, change)
         if current is None:
             if not client.namespace_exists(namespace):
@@ -106,7 +108,7 @@ def keep(client: Client, namespace: str, name: str, trust: trust_bundle.Trust, *
         else:
             client.patch(f"{collection}/{name}", body)
     header = f"ConfigMap {namespace}/{name}"
-    return action, {
+    return "update" if current else "create", {
         "before_header": header,
         "after_header": header,
         "before": trust_bundle.shown(current),
