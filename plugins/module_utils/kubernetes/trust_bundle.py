@@ -75,7 +75,7 @@ def plan(current: Object | None, wanted: Trust) -> Object:
 
 
 def shown(current: Object | None) -> dict[str, Any]:
-    """A ConfigMap as a diff shows it: who is trusted, by name and fingerprint, under each key."""
+    """A ConfigMap as a diff shows it: who is trusted, by name and fingerprint, under each key; of the public roots, how many."""
     data, binary = ((current or {}).get(part) or {} for part in ("data", "binaryData"))
     view: dict[str, Any] = {key: _names(_certificates(data[key])) for key in (CA, BUNDLE) if key in data}
     if TRUSTSTORE in binary:
@@ -133,7 +133,10 @@ def _name(certificate: Any) -> str:
 
 
 def _names(certificates: Sequence[Any]) -> list[str]:
-    return sorted(f"{_name(one)} (SHA-256 {_fingerprint(one)[:16]}...)" for one in certificates)
+    public = {_fingerprint(one) for one in _certificates(certifi.contents())}
+    named = sorted(f"{_name(one)} (SHA-256 {_fingerprint(one)[:16]}...)" for one in certificates if _fingerprint(one) not in public)
+    roots = sum(_fingerprint(one) in public for one in certificates)
+    return [*named, *([f"{roots} public roots"] if roots else [])]
 
 
 def config_map(namespace: str, name: str, current: Object | None, change: Mapping[str, Any]) -> Object:

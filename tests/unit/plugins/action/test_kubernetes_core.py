@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.homelab.data_platform.plugins.action.k8s import errors
+from ansible_collections.homelab.data_platform.plugins.action.k8s_taint import planned
 
 from lab import components
 
@@ -72,6 +73,15 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_errors_of_one_object_and_of_several() -> None:
     broken = {"changed": False, "error": {"msg": "Failed to create object: no such field"}}
-    assert errors({"changed": True, "result": {"kind": "Namespace"}}) == []
-    assert errors(broken) == ["Failed to create object: no such field"]
-    assert errors({"result": {"results": [{"changed": True}, broken]}}) == ["Failed to create object: no such field"]
+    assert errors({"changed": True, "result": {"kind": "Namespace"}}) == {}
+    assert errors(broken) == {0: "Failed to create object: no such field"}
+    assert errors({"result": {"results": [{"changed": True}, broken]}}) == {1: "Failed to create object: no such field"}
+
+
+def test_the_taints_that_a_diff_foretells() -> None:
+    ours = {"key": "dedicated", "value": "orchestration", "effect": "NoSchedule"}
+    theirs = {"key": "slow", "effect": "PreferNoSchedule"}
+    assert planned([theirs], {"taints": [ours]}) == [theirs, ours]
+    assert planned([{**ours, "value": "other"}, theirs], {"taints": [ours]}) == [theirs, ours]
+    assert planned([theirs], {"taints": [ours], "replace": True}) == [ours]
+    assert planned([ours, theirs], {"taints": [{"key": "dedicated"}], "state": "absent"}) == [theirs]

@@ -105,11 +105,47 @@ def test_node(site: Site) -> None:
     site.make_node()
     foretold = site.run("node", "--check", "--diff").stdout
     assert re.search(r"^\+.*workload.*orchestration", foretold, re.MULTILINE)
+    assert re.search(r"^\+.*key: dedicated", foretold, re.MULTILINE)
     assert "managedFields" not in foretold, "the server's bookkeeping hides the change"
     site.matrix("node")
     node = site.get(f"/api/v1/nodes/{site.node}")
     assert node["metadata"]["labels"] == {"theirs": "stays", "workload": "orchestration"}
     assert {"key": "dedicated", "value": "orchestration", "effect": "NoSchedule"} in node["spec"]["taints"]
+
+
+def test_what_is_declared_is_shown_object_by_object(site: Site) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": site.namespace}}
+    named = {"name": "of-the-test", "namespace": site.namespace}
+    values = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": {"colour": "green"}}
+    hidden = {"apiVersion": "v1", "kind": "Secret", "metadata": named, "stringData": {"key": "only-the-cluster-may-know"}}
+
+    def shown(*options: str, **k8s: Any) -> str:
+        python = {"ansible_python_interpreter": "{{ platform_control_python }}"}
+        task = {"vars": python, "homelab.data_platform.k8s": {"kubeconfig": "{{ platform_kubeconfig }}", **k8s}}
+        play = {"hosts": "control", "gather_facts": False, "roles": ["homelab.data_platform.platform"], "tasks": [task]}
+        (site.directory / "play.yml").write_text(yaml.safe_dump([play]))
+        done = site.play(site.directory / "play.yml", "--diff", "-vvv", *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        # What is declared is among the task's arguments; what is looked for is what it shows of the change.
+        return "\n".join(re.findall(r"^[-+].*$", done.stdout, re.MULTILINE))
+
+    # Its namespace, of the same task, cannot be there when the server tries the others out.
+    for options in (["--check"], []):
+        made = shown(*options, definition=[namespace, values, hidden])
+        for header in (f"Namespace {site.namespace}", f"ConfigMap {site.namespace}/of-the-test", f"Secret {site.namespace}/of-the-test"):
+            assert f"+++ after: {header}" in made, (options, made)
+        assert re.search(r"^\+ .*colour: green$", made, re.MULTILINE)
+        assert re.search(r"^\+ .*key: '\*+'$", made, re.MULTILINE)
+    assert shown("--check", definition=[namespace, values]) == ""
+    changed = shown("--check", definition=[namespace, {**values, "data": {"colour": "red"}}])
+    assert f"--- before: ConfigMap {site.namespace}/of-the-test" in changed
+    assert re.search(r"^- .*colour: green$", changed, re.MULTILINE)
+    assert re.search(r"^\+ .*colour: red$", changed, re.MULTILINE)
+    assert "Namespace" not in changed
+    changed = shown("--check", definition={**hidden, "stringData": {"key": "another-that-nobody-may-know"}})
+    assert "may-know" not in changed
+    gone = shown("--check", state="absent", kind="ConfigMap", api_version="v1", **named)
+    assert f"-ConfigMap {site.namespace}/of-the-test" in gone
 
 
 def test_static_volume(site: Site) -> None:
