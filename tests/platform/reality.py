@@ -17,7 +17,7 @@ import botocore.config
 from botocore.exceptions import ClientError
 
 from lab import control_plane, pki, ssh
-from lab.settings import MINIO, MINIO_PORT, Node
+from lab.settings import MINIO, MINIO_PORT, Host
 
 
 def kubectl(*words: str, stdin: str | None = None, identity: str | None = None) -> str:
@@ -31,9 +31,9 @@ def get(*words: str) -> Any:
     return json.loads(kubectl("get", *words, "--output=json"))
 
 
-def on(node: Node, command: str) -> str:
-    """What a command prints on a node, as root, through the bastion."""
-    argv = ["ssh", "-F", str(ssh.CONFIG), node.name, f"sudo {command}"]
+def on(host: Host, command: str) -> str:
+    """What a command prints on a host, as root, through the bastion."""
+    argv = ["ssh", "-F", str(ssh.CONFIG), host.name, f"sudo {command}"]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
