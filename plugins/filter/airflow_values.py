@@ -46,20 +46,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow_values import (
-    AirflowValuesError,
-    admin_job,
-    render,
-    resources_to_wait_for,
-    secrets,
-)
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.admin import admin_job
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.secrets import secrets
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import render
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 
 
 def airflow_values(declaration: dict[str, Any], own: dict[str, Any], checksums: dict[str, Any]) -> dict[str, Any]:
     """Values of Airflow's chart for a declaration, with the user's own values laid over them."""
     try:
         return render(declaration, own, checksums)
-    except AirflowValuesError as error:
+    except AirflowError as error:
         raise AnsibleFilterError(str(error)) from error
 
 
