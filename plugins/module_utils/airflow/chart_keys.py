@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.fields import did_you_mean
 
 _KNOWN = """
     affinity airflowConfigAnnotations airflowHome airflowLocalSettings airflowPodAnnotations airflowVersion allowJobLaunching
@@ -30,6 +30,7 @@ KNOWN_KEYS = frozenset(_KNOWN.split())
 def check_keys(values: Mapping[str, Any]) -> None:
     """Refuse a top-level key that no chart knows."""
     for key in sorted(set(values) - KNOWN_KEYS):
-        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise AirflowError(f"airflow_values has the key {key!r}, which Airflow's chart does not know and would silently ignore{hint}")
+        raise AirflowError(
+            f"airflow_values has the key {key!r}, which Airflow's chart does not know and would silently ignore"
+            f"{did_you_mean(key, KNOWN_KEYS)}"
+        )

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, Optional
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import dags, trust
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import dags, executors, images, notifications, trust, web
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart_keys import check_keys
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import (
     FIRST_CHART_WITH_CREATE_USER_SWITCH,
     check_pair,
+    major,
     parse_version,
 )
 
 Values = dict[str, Any]
 Checksums = Mapping[str, Optional[str]]
-
-UI_PORT = 8080
 
 
 def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> Values:
@@ -36,24 +36,33 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> Values:
     return merged
 
 
-def _config(declaration: Mapping[str, Any], major: int) -> Values:
-    config: Values = {"webserver" if major < 3 else "api": {"workers": str(declaration["webserver_workers"])}}
-    if declaration["remote_logs"]["folder"]:
-        config["logging"] = {
-            "remote_logging": "True",
-            "remote_base_log_folder": declaration["remote_logs"]["folder"],
-            "remote_log_conn_id": declaration["remote_logs"]["connection"],
-            "encrypt_s3_logs": "False",
-        }
-    return config
+def render(declaration: Mapping[str, Any], own: Mapping[str, Any], checksums: Checksums) -> Values:
+    """Return the chart's values for a declaration with the user's own values laid over them.
+
+    `checksums` holds those of the Secrets, by name.
+    """
+    check_keys(own)
+    notifications.check_own(declaration, own)
+    return merge(derive(declaration, checksums), own)
 
 
-def _exec_probes() -> Values:
-    """Each probe starts a Python of its own, which takes seconds on a small machine; a start with a cold cache takes minutes."""
-    return {
-        "livenessProbe": {"timeoutSeconds": 60, "periodSeconds": 60, "failureThreshold": 5},
-        "startupProbe": {"timeoutSeconds": 60, "periodSeconds": 10, "failureThreshold": 60},
-    }
+def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
+    """Return the chart's values for a declaration, without the user's own. A later part wins over an earlier one."""
+    check_pair(declaration["chart_version"], declaration["version"])
+    annotations = _annotations(declaration, checksums)
+    parts: list[Values] = [
+        _release(declaration),
+        _components(declaration, annotations),
+        images.values(declaration),
+        web.values(declaration, annotations),
+        executors.values(declaration),
+        dags.values(declaration),
+        _logs(declaration),
+        notifications.values(declaration),
+        _environment(declaration),
+        _administrator(declaration),
+    ]
+    return reduce(merge, parts)
 
 
 def _annotations(declaration: Mapping[str, Any], checksums: Checksums) -> dict[str, str]:
@@ -65,44 +74,13 @@ def _annotations(declaration: Mapping[str, Any], checksums: Checksums) -> dict[s
     return {f"checksum/{name}": checksums[name] or "not known yet" for name in read if name in checksums}
 
 
-def _web(declaration: Mapping[str, Any], annotations: dict[str, str]) -> Values:
-    """Webserver of Airflow 2, API server of Airflow 3."""
-    port: Values = {"name": "airflow-ui", "port": UI_PORT}
-    service: Values = {"type": "ClusterIP", "ports": [port]}
-    if declaration["node_port"]:
-        service["type"] = "NodePort"
-        port["nodePort"] = declaration["node_port"]
-    return {
-        "resources": declaration["resources"]["webserver"],
-        "podAnnotations": annotations,
-        "service": service,
-        "startupProbe": {"timeoutSeconds": 20, "periodSeconds": 10, "failureThreshold": 60},
-    }
-
-
-def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
-    """Return the chart's values for a declaration, without the user's own."""
-    check_pair(declaration["chart_version"], declaration["version"])
-    chart = parse_version(declaration["chart_version"], "airflow_chart_version")
-    major = parse_version(declaration["version"], "airflow_version")[0]
-    executor: str = declaration["executor"]
-    names, resources = declaration["secrets"], declaration["resources"]
-    annotations = _annotations(declaration, checksums)
-    account = {"serviceAccount": {"create": False, "name": declaration["service_account"]}}
-    # Logs live in the object store and go with the pod: nothing to groom.
-    common = {"podAnnotations": annotations, "logGroomerSidecar": {"enabled": False}}
+def _release(declaration: Mapping[str, Any]) -> Values:
+    names = declaration["secrets"]
     # Neither job is a Helm hook: Helm would wait for jobs that wait for pods that wait for the migration.
     job = {"useHelmHooks": False, "applyCustomEnv": False}
-
-    values: Values = {
+    return {
         "airflowVersion": declaration["version"],
-        "defaultAirflowRepository": declaration["image"]["repository"],
-        "defaultAirflowTag": declaration["image"]["tag"],
-        "images": {
-            "migrationsWaitTimeout": 600,
-            "gitSync": {"repository": declaration["git_sync"]["image"]["repository"], "tag": declaration["git_sync"]["image"]["tag"]},
-        },
-        "executor": executor,
+        "images": {"migrationsWaitTimeout": 600},
         "nodeSelector": declaration["node_selector"],
         "tolerations": declaration["tolerations"],
         "fernetKeySecretName": names["keys"],
@@ -111,36 +89,66 @@ def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
         # For Celery only. Unless they are named, the chart makes its Secrets anyway, with new values at each rendering.
         "redis": {"persistence": {"enabled": False}, "passwordSecretName": names["broker"]},
         "statsd": {"enabled": False},
-        "config": _config(declaration, major),
         "createUserJob": {**job, "serviceAccount": {"create": False}},
-        "migrateDatabaseJob": {**job, "resources": resources["migration"]},
+        "migrateDatabaseJob": {**job, "resources": declaration["resources"]["migration"]},
+    }
+
+
+def _components(declaration: Mapping[str, Any], annotations: dict[str, str]) -> Values:
+    resources = declaration["resources"]
+    account = {"serviceAccount": {"create": False, "name": declaration["service_account"]}}
+    # Logs live in the object store and go with the pod: nothing to groom.
+    common = {"podAnnotations": annotations, "logGroomerSidecar": {"enabled": False}}
+    values: Values = {
         "scheduler": {"resources": resources["scheduler"], **common, **_exec_probes(), **account},
         "triggerer": {"enabled": declaration["triggerer"], "persistence": {"enabled": False}},
-        "workers": {"persistence": {"enabled": False}, "resources": resources["task"], **account},
+        "workers": dict(account),
     }
+    if "Celery" in declaration["executor"]:
+        # A task's pod reads the Secrets when it starts; a worker lives on.
+        values["workers"]["podAnnotations"] = annotations
     if declaration["triggerer"]:
         values["triggerer"].update({"resources": resources["triggerer"], **common, **account})
-    if major < 3:
-        values["webserver"] = _web(declaration, annotations)
-        values["webserverSecretKeySecretName"] = names["keys"]
-    else:
-        values["apiServer"] = _web(declaration, annotations)
+    if major(declaration) >= 3:
         values["dagProcessor"] = {"resources": resources["dag_processor"], **common}
-        values["apiSecretKeySecretName"] = names["keys"]
-        values["jwtSecretName"] = names["keys"]
-    # The chart would put the administrator's password into a Job's arguments.
-    if chart >= FIRST_CHART_WITH_CREATE_USER_SWITCH:
-        values["createUserJob"]["enabled"] = False
-    else:
-        values.setdefault("webserver", {})["defaultUser"] = {"enabled": False}
-    if declaration["git_sync"]["repo"]:
-        values["dags"] = {"gitSync": dags.git_sync(declaration)}
+    return values
+
+
+def _exec_probes() -> Values:
+    """Each probe starts a Python of its own, which takes seconds on a small machine; a start with a cold cache takes minutes."""
+    return {
+        "livenessProbe": {"timeoutSeconds": 60, "periodSeconds": 60, "failureThreshold": 5},
+        "startupProbe": {"timeoutSeconds": 60, "periodSeconds": 10, "failureThreshold": 60},
+    }
+
+
+def _logs(declaration: Mapping[str, Any]) -> Values:
+    logs = declaration["remote_logs"]
+    if not logs["folder"]:
+        return {}
+    options = {
+        "remote_logging": "True",
+        "remote_base_log_folder": logs["folder"],
+        "remote_log_conn_id": logs["connection"],
+        "encrypt_s3_logs": "False",
+    }
+    return {"config": {"logging": options}}
+
+
+def _environment(declaration: Mapping[str, Any]) -> Values:
+    """The environment of every container, and the private CA that it names."""
+    values: Values = {}
+    variables = notifications.environment(declaration)
     if declaration["ca_config_map"]:
-        values["volumes"] = [trust.volume(declaration["ca_config_map"])]
-        values["volumeMounts"] = [trust.mount()]
-        values["extraEnv"] = _yaml([{"name": name, "value": value} for name, value in trust.environment().items()])
-    if declaration["connections_secret"]:
-        values["extraEnvFrom"] = _yaml([{"secretRef": {"name": declaration["connections_secret"]}}])
+        values |= {"volumes": [trust.volume(declaration["ca_config_map"])], "volumeMounts": [trust.mount()]}
+        variables |= trust.environment()
+    loaded = [declaration["connections_secret"]] if declaration["connections_secret"] else []
+    if {"smtp_password", "webhook_url"} & set(declaration["given"]):
+        loaded.append(declaration["secrets"]["notifications"])
+    if variables:
+        values["extraEnv"] = _yaml([{"name": name, "value": value} for name, value in variables.items()])
+    if loaded:
+        values["extraEnvFrom"] = _yaml([{"secretRef": {"name": name}} for name in loaded])
     return values
 
 
@@ -149,10 +157,8 @@ def _yaml(entries: list[Values]) -> str:
     return "".join(f"- {json.dumps(entry)}\n" for entry in entries)
 
 
-def render(declaration: Mapping[str, Any], own: Mapping[str, Any], checksums: Checksums) -> Values:
-    """Return the chart's values for a declaration with the user's own values laid over them.
-
-    `checksums` holds those of the Secrets, by name.
-    """
-    check_keys(own)
-    return merge(derive(declaration, checksums), own)
+def _administrator(declaration: Mapping[str, Any]) -> Values:
+    """The chart would put the administrator's password into a Job's arguments."""
+    if parse_version(declaration["chart_version"], "airflow_chart_version") >= FIRST_CHART_WITH_CREATE_USER_SWITCH:
+        return {"createUserJob": {"enabled": False}}
+    return {"webserver": {"defaultUser": {"enabled": False}}}

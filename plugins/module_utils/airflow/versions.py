@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 
@@ -57,3 +59,8 @@ def check_pair(chart_version: str, airflow_version: str) -> None:
         f"Airflow's chart {chart_version} cannot run Airflow {airflow_version}: {reason}. "
         f"Set airflow_chart_version to {chart_for(airflow)}, or choose another airflow_version."
     )
+
+
+def major(declaration: Mapping[str, Any]) -> int:
+    """Return the major version of a declared Airflow, by which most of what differs is decided."""
+    return parse_version(declaration["version"], "airflow_version")[0]

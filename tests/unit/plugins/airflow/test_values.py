@@ -17,7 +17,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.erro
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive, merge, render
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 
-from tests.unit.plugins.airflow.declared import CHECKSUMS, PAIRS, bare, declaration
+from tests.unit.plugins.airflow.declared import CHECKSUMS, PAIRS, bare, declaration, everything
 
 SCHEMAS = Path(__file__).resolve().parents[5] / "shared/reference/data"
 
@@ -47,12 +47,18 @@ def test_every_top_level_key_of_the_charts_is_known(chart: str) -> None:
 
 
 @pytest.mark.parametrize(("chart", "version"), [("1.13.1", "2.10.4"), ("1.22.0", "2.11.0"), ("1.22.0", "3.2.2")])
-@pytest.mark.parametrize("make", [declaration, bare])
+@pytest.mark.parametrize("make", [declaration, bare, everything])
 @pytest.mark.parametrize("executor", ["KubernetesExecutor", "CeleryExecutor", "LocalExecutor"])
 def test_values_hold_for_the_schema_of_their_chart(chart: str, version: str, make: Any, executor: str) -> None:
     values = derive({**make(version, chart), "executor": executor}, CHECKSUMS)
     jsonschema.validate(values, _schema(chart))
     assert set(values) <= KNOWN_KEYS
+
+
+@pytest.mark.parametrize(("chart", "version"), [("1.13.1", "2.10.4"), ("1.22.0", "3.2.2")])
+@pytest.mark.parametrize("dags", [{"source": "s3", "bucket": "b", "secret": "s"}, {"source": "volume", "claim": "c", "path": "d"}])
+def test_every_source_of_dags_holds_for_the_schema(chart: str, version: str, dags: dict[str, Any]) -> None:
+    jsonschema.validate(derive(declaration(version, chart, dags=dags, triggerer=True), CHECKSUMS), _schema(chart))
 
 
 def _schema(chart: str) -> dict[str, Any]:
