@@ -14,6 +14,7 @@ description:
   - Derives the chart's values from the declaration of the role C(airflow) and lays the user's own values over them.
   - Refuses a chart that cannot run the wanted Airflow, and names the one that can.
   - Refuses a top-level key in the user's values that no chart knows, which the chart itself would silently ignore.
+  - Refuses a source of DAGs or notifications that cannot work, such as a repository over SSH without its server's host keys.
 positional: own, checksums
 options:
   _input:
@@ -43,24 +44,30 @@ _value:
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow_values import (
-    AirflowValuesError,
-    admin_job,
-    render,
-    resources_to_wait_for,
-    secrets,
-)
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.admin import admin_job
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart import source
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.cleanup import cleanup_job
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.secrets import secrets
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import render
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 
 
-def airflow_values(declaration: dict[str, Any], own: dict[str, Any], checksums: dict[str, Any]) -> dict[str, Any]:
-    """Values of Airflow's chart for a declaration, with the user's own values laid over them."""
-    try:
-        return render(declaration, own, checksums)
-    except AirflowValuesError as error:
-        raise AnsibleFilterError(str(error)) from error
+def _without_traceback(work: Callable[..., Any]) -> Callable[..., Any]:
+    """What cannot work is an error of the filter, in the words of who found it."""
+
+    @wraps(work)
+    def filtered(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except AirflowError as error:
+            raise AnsibleFilterError(str(error)) from error
+
+    return filtered
 
 
 class FilterModule:
@@ -68,9 +75,12 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {
-            "airflow_values": airflow_values,
+        works: dict[str, Callable[..., Any]] = {
+            "airflow_values": render,
             "airflow_resources": resources_to_wait_for,
             "airflow_secrets": secrets,
             "airflow_admin_job": admin_job,
+            "airflow_chart": source,
+            "airflow_database_cleanup": cleanup_job,
         }
+        return {name: _without_traceback(work) for name, work in works.items()}

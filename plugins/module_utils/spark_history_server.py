@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from ansible_collections.homelab.data_platform.plugins.module_utils import ca_files
+
 Object = dict[str, Any]
 
 UID = 185
@@ -19,11 +21,10 @@ UID = 185
 PORT = 18080
 CONF_DIRECTORY = "/etc/spark-history-server"
 JARS_DIRECTORY = "/opt/data-platform/jars"
-CA_DIRECTORY = "/etc/data-platform/ca"
-TRUSTSTORE = f"{CA_DIRECTORY}/truststore.p12"
-TRUSTSTORE_OPTIONS = (f"-Djavax.net.ssl.trustStore={TRUSTSTORE}", "-Djavax.net.ssl.trustStorePassword=changeit")
-"""Java's customary password: a truststore holds nothing secret, but must have one."""
-CA_BUNDLE = f"{CA_DIRECTORY}/ca-bundle.crt"
+TRUSTSTORE_OPTIONS = (
+    f"-Djavax.net.ssl.trustStore={ca_files.TRUSTSTORE}",
+    f"-Djavax.net.ssl.trustStorePassword={ca_files.TRUSTSTORE_PASSWORD}",
+)
 FETCH_SCRIPT = "fetch_jars.py"
 SPARK_CLASS = "/opt/spark/bin/spark-class"
 HADOOP_PREFIX = "spark.hadoop."
@@ -133,7 +134,7 @@ def _pod(declaration: Mapping[str, Any]) -> Object:
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
     ]
     if declaration["ca_config_map"]:
-        mounts.append({"name": "ca", "mountPath": CA_DIRECTORY, "readOnly": True})
+        mounts.append({"name": "ca", "mountPath": ca_files.DIRECTORY, "readOnly": True})
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -171,7 +172,7 @@ def _fetch_jars(declaration: Mapping[str, Any], mounts: list[Object]) -> Object:
     container = _container(declaration, "fetch-jars", command, [*mounts, {"name": "jars", "mountPath": JARS_DIRECTORY}])
     if declaration["ca_config_map"]:
         # A mirror may have a certificate of the private authority, and Maven Central has one of a public one.
-        container["env"] = [{"name": "SSL_CERT_FILE", "value": CA_BUNDLE}]
+        container["env"] = [{"name": "SSL_CERT_FILE", "value": ca_files.BUNDLE}]
     return container
 
 

@@ -15,6 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.ca_files import (
+    BUNDLE_KEY,
+    CA_KEY,
+    TRUSTSTORE_KEY,
+    TRUSTSTORE_PASSWORD,
+)
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import KubernetesError, Object
 
 try:
@@ -27,12 +33,6 @@ except ImportError:
     IMPORT_ERROR = traceback.format_exc()
 else:
     IMPORT_ERROR = ""
-
-CA, BUNDLE, TRUSTSTORE = "ca.crt", "ca-bundle.crt", "truststore.p12"
-"""Keys of the ConfigMap."""
-
-TRUSTSTORE_PASSWORD = b"changeit"
-"""Java wants one, and this is its own default. It guards nothing: what is in the truststore is public."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,23 @@ def read(pem: str, *, public_roots: bool) -> Trust:
 def plan(current: Object | None, wanted: Trust) -> Object:
     """The data of the ConfigMap that is to be written; empty where it already says the same."""
     held = (current or {}).get("data") or {}
-    stored = ((current or {}).get("binaryData") or {}).get(TRUSTSTORE)
-    data = {CA: _pem(wanted.private), BUNDLE: _pem(wanted.all)}
+    stored = ((current or {}).get("binaryData") or {}).get(TRUSTSTORE_KEY)
+    data = {CA_KEY: _pem(wanted.private), BUNDLE_KEY: _pem(wanted.all)}
     change: Object = {}
     if any(held.get(key) != value for key, value in data.items()):
         change["data"] = data
     # A truststore is never written the same way twice (it is salted): what counts is whom it trusts.
     if _trusted(stored) != {_fingerprint(one) for one in wanted.all}:
-        change["binaryData"] = {TRUSTSTORE: base64.b64encode(_truststore(wanted.all)).decode()}
+        change["binaryData"] = {TRUSTSTORE_KEY: base64.b64encode(_truststore(wanted.all)).decode()}
     return change
 
 
 def shown(current: Object | None) -> dict[str, Any]:
     """A ConfigMap as a diff shows it: who is trusted, by name and fingerprint, under each key; of the public roots, how many."""
     data, binary = ((current or {}).get(part) or {} for part in ("data", "binaryData"))
-    view: dict[str, Any] = {key: _names(_certificates(data[key])) for key in (CA, BUNDLE) if key in data}
-    if TRUSTSTORE in binary:
-        view[TRUSTSTORE] = _names(_stored(binary[TRUSTSTORE]))
+    view: dict[str, Any] = {key: _names(_certificates(data[key])) for key in (CA_KEY, BUNDLE_KEY) if key in data}
+    if TRUSTSTORE_KEY in binary:
+        view[TRUSTSTORE_KEY] = _names(_stored(binary[TRUSTSTORE_KEY]))
     return view
 
 
@@ -107,7 +107,7 @@ def _truststore(certificates: Sequence[Any]) -> bytes:
     """PKCS12 with the attribute by which Java tells a trusted certificate from any other."""
     # Java tells entries apart by their alias, in lower case.
     entries = [pkcs12.PKCS12Certificate(one, f"{_name(one)} {_fingerprint(one)[:8]}".lower().encode()) for one in certificates]
-    return pkcs12.serialize_java_truststore(entries, BestAvailableEncryption(TRUSTSTORE_PASSWORD))
+    return pkcs12.serialize_java_truststore(entries, BestAvailableEncryption(TRUSTSTORE_PASSWORD.encode()))
 
 
 def _trusted(stored: str | None) -> set[str]:
@@ -117,7 +117,7 @@ def _trusted(stored: str | None) -> set[str]:
 def _stored(stored: str | None) -> Sequence[Any]:
     try:
         with _old_roots():
-            found = pkcs12.load_pkcs12(base64.b64decode(stored or "", validate=True), TRUSTSTORE_PASSWORD)
+            found = pkcs12.load_pkcs12(base64.b64decode(stored or "", validate=True), TRUSTSTORE_PASSWORD.encode())
     except (ValueError, binascii.Error):
         return []
     return [one.certificate for one in found.additional_certs]

@@ -48,7 +48,7 @@ PLAYBOOK = """
 """
 
 LAB = {
-    "airflow_git_sync_repo": "https://git.lab.test/data-platform-core.git",
+    "airflow_dags": {"source": "git", "repository": "https://git.lab.test/data-platform-core.git"},
     "airflow_image_tag": "2.10.4-python3.11",
     "minio_url": "https://minio.lab.test:9000",
 }
@@ -87,9 +87,7 @@ def fixture_role(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         overrides |= {"platform_ca_file": str(directory / "ca.crt"), "airflow_triggerer_enabled": True}
     playbook, result = directory / "play.yml", directory / "result.json"
     playbook.write_text(PLAYBOOK.format(roles=ROLES, result=result))
-    script = directory / "files/admin_user.py"
-    script.parent.mkdir()
-    script.symlink_to(ROLES / "airflow/files/admin_user.py")
+    (directory / "files").symlink_to(ROLES / "airflow/files")
     command = [sys.executable, "-m", "ansible", "playbook", str(playbook), "--extra-vars", json.dumps(overrides)]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, env=environment)

@@ -11,7 +11,8 @@ from ansible_collections.homelab.data_platform.plugins.filter.airflow_values imp
 
 
 def test_filters() -> None:
-    assert set(FilterModule().filters()) == {"airflow_values", "airflow_secrets", "airflow_resources", "airflow_admin_job"}
+    named = {"values", "secrets", "resources", "admin_job", "chart", "database_cleanup"}
+    assert set(FilterModule().filters()) == {f"airflow_{name}" for name in named}
 
 
 def test_what_cannot_work_is_an_error_of_the_filter_and_no_traceback() -> None:

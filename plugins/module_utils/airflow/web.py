@@ -1,0 +1,32 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The web interface: webserver of Airflow 2, API server of Airflow 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
+
+UI_PORT = 8080
+
+
+def values(declaration: Mapping[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
+    """Return the values of the web interface, its key and its Service."""
+    port: dict[str, Any] = {"name": "airflow-ui", "port": UI_PORT}
+    service: dict[str, Any] = {"type": "ClusterIP", "ports": [port]}
+    if declaration["node_port"]:
+        service["type"] = "NodePort"
+        port["nodePort"] = declaration["node_port"]
+    part = {
+        "resources": declaration["resources"]["webserver"],
+        "podAnnotations": annotations,
+        "service": service,
+        "startupProbe": {"timeoutSeconds": 20, "periodSeconds": 10, "failureThreshold": 60},
+    }
+    keys, processes = declaration["secrets"]["keys"], {"workers": str(declaration["webserver_workers"])}
+    if major(declaration) < 3:
+        return {"webserver": part, "webserverSecretKeySecretName": keys, "config": {"webserver": processes}}
+    return {"apiServer": part, "apiSecretKeySecretName": keys, "jwtSecretName": keys, "config": {"api": processes}}

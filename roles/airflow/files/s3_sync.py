@@ -1,0 +1,92 @@
+"""Keep a directory as a prefix of a bucket is; runs inside an Airflow image, once or for ever.
+
+Each state of the bucket becomes a directory of its own. A link names the newest and is replaced at once, so that nobody reads half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path, PurePosixPath
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+STATES = ".states"
+
+
+def listed(s3, bucket, prefix):
+    """Return the checksum of each object, by its path below the prefix."""
+    found = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            path = PurePosixPath(entry["Key"][len(prefix) :])
+            if entry["Key"].endswith("/"):
+                continue
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"the object {entry['Key']!r} has a name that leads out of the directory")
+            found[str(path)] = entry["ETag"]
+    return found
+
+
+def download(s3, bucket, prefix, objects, target):
+    """Write the objects below a directory. One that changed since it was listed ends the attempt."""
+    for path, checksum in objects.items():
+        place = target / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        body = s3.get_object(Bucket=bucket, Key=prefix + path, IfMatch=checksum)["Body"]
+        with place.open("wb") as file:
+            shutil.copyfileobj(body, file)
+
+
+def sync(s3, bucket, prefix, root, link):
+    """Bring the directory to the state of the bucket; say how many objects there are now, or None where nothing changed."""
+    objects = listed(s3, bucket, prefix)
+    state = hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()[:16]
+    current = str((root / link).readlink()) if (root / link).is_symlink() else ""
+    if current == f"{STATES}/{state}":
+        return None
+    target = root / STATES / state
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    download(s3, bucket, prefix, objects, target)
+    fresh = root / f".{link}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(f"{STATES}/{state}")
+    fresh.replace(root / link)
+    # The state before may be read yet; those before it are not.
+    for old in (root / STATES).iterdir():
+        if old.name not in (state, Path(current).name):
+            shutil.rmtree(old)
+    return len(objects)
+
+
+def main():
+    """Sync once where the period is 0, else for ever: a store that is away for a while must not stop Airflow."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    bucket, prefix = os.environ["DAGS_BUCKET"], os.environ["DAGS_PREFIX"].strip("/")
+    prefix = f"{prefix}/" if prefix else ""
+    root, link, period = Path(os.environ["DAGS_DIRECTORY"]), os.environ["DAGS_LINK"], int(os.environ["DAGS_PERIOD"])
+    s3 = boto3.client("s3")
+    while True:
+        try:
+            count = sync(s3, bucket, prefix, root, link)
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+            print(f"s3://{bucket}/{prefix}: {error}", file=sys.stderr, flush=True)
+            if not period:
+                sys.exit(1)
+        else:
+            if count is not None:
+                print(f"s3://{bucket}/{prefix}: {count} objects", flush=True)
+            if not period:
+                return
+        time.sleep(period)
+
+
+if __name__ == "__main__":
+    main()

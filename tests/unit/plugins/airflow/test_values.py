@@ -1,0 +1,124 @@
+# Copyright the homelab.data_platform contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The declaration of Airflow and the values that come of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart_keys import KNOWN_KEYS
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive, merge, render
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
+
+from tests.unit.plugins.airflow.declared import CHECKSUMS, PAIRS, bare, declaration, everything
+
+SCHEMAS = Path(__file__).resolve().parents[5] / "shared/reference/data"
+
+
+def test_merge_goes_into_mappings_and_replaces_the_rest() -> None:
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": "kept"}
+    assert merge(base, {"a": {"c": [3]}, "e": {"f": None}}) == {"a": {"b": 1, "c": [3]}, "d": "kept", "e": {"f": None}}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": "kept"}
+
+
+def test_own_values_win() -> None:
+    values = render(declaration(), {"scheduler": {"replicas": 2}, "config": {"webserver": {"workers": "4"}}}, {})
+    assert values["scheduler"]["replicas"] == 2
+    assert values["scheduler"]["serviceAccount"] == {"create": False, "name": "airflow-sa"}
+    assert values["config"]["webserver"]["workers"] == "4"
+    assert values["config"]["logging"]["remote_logging"] == "True"
+
+
+def test_mistyped_top_level_key_is_refused_with_the_one_meant() -> None:
+    with pytest.raises(AirflowError, match=r"'webServer'.*did you mean 'webserver'\?"):
+        render(declaration(), {"webServer": {"replicas": 2}}, {})
+
+
+@pytest.mark.parametrize("chart", ["1.13.1", "1.22.0"])
+def test_every_top_level_key_of_the_charts_is_known(chart: str) -> None:
+    assert set(_schema(chart)["properties"]) <= KNOWN_KEYS
+
+
+@pytest.mark.parametrize(("chart", "version"), [("1.13.1", "2.10.4"), ("1.22.0", "2.11.0"), ("1.22.0", "3.2.2")])
+@pytest.mark.parametrize("make", [declaration, bare, everything])
+@pytest.mark.parametrize("executor", ["KubernetesExecutor", "CeleryExecutor", "LocalExecutor"])
+def test_values_hold_for_the_schema_of_their_chart(chart: str, version: str, make: Any, executor: str) -> None:
+    values = derive({**make(version, chart), "executor": executor}, CHECKSUMS)
+    jsonschema.validate(values, _schema(chart))
+    assert set(values) <= KNOWN_KEYS
+
+
+@pytest.mark.parametrize(("chart", "version"), [("1.13.1", "2.10.4"), ("1.22.0", "3.2.2")])
+@pytest.mark.parametrize("dags", [{"source": "s3", "bucket": "b", "secret": "s"}, {"source": "volume", "claim": "c", "path": "d"}])
+def test_every_source_of_dags_holds_for_the_schema(chart: str, version: str, dags: dict[str, Any]) -> None:
+    jsonschema.validate(derive(declaration(version, chart, dags=dags, triggerer=True), CHECKSUMS), _schema(chart))
+
+
+def _schema(chart: str) -> dict[str, Any]:
+    path = SCHEMAS / f"airflow-chart-{chart}/values.schema.json"
+    if not path.exists():
+        pytest.skip(f"the schema of Airflow's chart {chart} is not at {path}")
+    schema: dict[str, Any] = json.loads(path.read_text())
+    return schema
+
+
+def test_no_job_is_a_helm_hook_and_the_charts_own_administrator_is_off() -> None:
+    for chart, version in PAIRS:
+        values = derive(declaration(version, chart), {})
+        for job in ("createUserJob", "migrateDatabaseJob"):
+            assert (values[job]["useHelmHooks"], values[job]["applyCustomEnv"]) == (False, False)
+        switches = [values["createUserJob"].get("enabled"), values.get("webserver", {}).get("defaultUser", {}).get("enabled")]
+        assert False in switches
+
+
+def test_nothing_waits_for_a_volume_that_nobody_provisions() -> None:
+    values = derive(declaration(triggerer=True, executor="CeleryExecutor"), {})
+    for component in ("workers", "triggerer", "redis"):
+        assert values[component]["persistence"] == {"enabled": False}
+
+
+def test_airflow_3_has_an_api_server_where_airflow_2_has_a_webserver() -> None:
+    two, three = derive(declaration(), {}), derive(declaration("3.2.2", "1.22.0"), {})
+    assert two["webserver"]["service"] == three["apiServer"]["service"]
+    assert two["webserver"]["service"] == {"type": "NodePort", "ports": [{"name": "airflow-ui", "port": 8080, "nodePort": 30998}]}
+    assert "apiServer" not in two
+    assert "webserver" not in three
+    assert [resource["name"] for resource in resources_to_wait_for(declaration())] == ["airflow-scheduler", "airflow-webserver"]
+    assert [resource["name"] for resource in resources_to_wait_for(declaration("3.2.2", "1.22.0", triggerer=True))] == [
+        "airflow-scheduler",
+        "airflow-api-server",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+    ]
+
+
+def test_private_ca_reaches_every_client() -> None:
+    values = derive(declaration(), {})
+    path = "/etc/data-platform/ca/ca-bundle.crt"
+    variables = {variable["name"]: variable.get("value") for variable in yaml.safe_load(values["extraEnv"])}
+    assert {variables[name] for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO")} == {path}
+    assert values["dags"]["gitSync"]["env"] == [{"name": "GIT_SSL_CAINFO", "value": path}]
+    assert values["dags"]["gitSync"]["extraVolumeMounts"] == values["volumeMounts"]
+    assert values["volumes"] == [{"name": "data-platform-ca", "configMap": {"name": "data-platform-ca"}}]
+
+
+def test_without_a_private_ca_nothing_is_said_of_one() -> None:
+    values = derive(declaration(ca_config_map=""), {})
+    assert not {"extraEnv", "volumes", "volumeMounts"} & set(values)
+    assert "env" not in values["dags"]["gitSync"]
+
+
+def test_what_a_pod_reads_restarts_it_when_it_changes() -> None:
+    values = derive(declaration(), CHECKSUMS)
+    for component in ("scheduler", "webserver"):
+        assert values[component]["podAnnotations"] == {
+            "checksum/airflow-keys": "0123",
+            "checksum/airflow-database": "not known yet",
+        }
