@@ -59,7 +59,7 @@ components: lab-host setup
 
 .PHONY: unit
 unit: components ## the unit tests, against the real programs that the lab is built of
-	$(STEP) "unit tests" python -m pytest -q
+	$(STEP) "unit tests" python -m pytest -q -n auto --dist worksteal
 
 .PHONY: molecule
 molecule: lab-host setup ## the default scenario on the lab
