@@ -1,32 +1,70 @@
 # Copyright the homelab.data_platform contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run kubernetes.core.helm without showing the kubeconfig, and say what a failure means."""
+"""Run kubernetes.core.helm without showing the kubeconfig, say what a failure means, and lead out of an unfinished release when told."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.homelab.data_platform.plugins.plugin_utils.kubernetes_core import KubernetesCoreAction
+
+IN_PROGRESS = "another operation (install/upgrade/rollback) is in progress"
+"""What helm says of a release whose record it finds pending."""
+PENDING_RELEASE = "homelab.data_platform.helm_pending_release"
 
 
 class ActionModule(KubernetesCoreAction):
     """Deploys a release."""
 
     def call(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]]) -> dict[str, Any]:
-        """Run the module, and put helm's own words in place of what the module says of its call."""
+        """Run the module; look for an unfinished release only where there may be one, so that a release in order costs nothing more."""
+        recover = boolean(arguments.pop("recover", False))
         returned = super().call(arguments, task_vars)
-        if not returned.get("failed") or "Error: " not in str(returned.get("stderr")):
-            return returned
-        message = f"Release {arguments.get('name')}: {returned['stderr'].partition('Error: ')[2].strip()}"
-        if " show chart " in str(returned.get("command")):
-            message = (
-                f"{message}. The chart {described(arguments)} cannot be fetched, and nothing was deployed. Check its name, version and "
-                "address and the control host's network, or name a mirror."
-            )
-        # Newer versions of ansible-core show the exception in place of the message.
-        returned.pop("exception", None)
-        return {**returned, "msg": message}
+        if self._may_be_pending(returned):
+            # What was tried in check mode has changed nothing.
+            found = self._pending(arguments, task_vars, drop=recover and not self._task.check_mode)
+            if found.get("failed"):
+                return found
+            if found["pending"] and not recover:
+                return {"failed": True, "changed": False, "msg": "\n".join(record["cause"] for record in found["pending"])}
+            if found["pending"]:
+                returned = returned if self._task.check_mode else super().call(arguments, task_vars)
+                returned = {**returned, "recovered": found["pending"]}
+        return readable(returned, arguments)
+
+    def _may_be_pending(self, returned: dict[str, Any]) -> bool:
+        if returned.get("failed"):
+            return IN_PROGRESS in f"{returned.get('stderr')} {returned.get('msg')}"
+        # Check mode tells of a release that is not finished as of one that is not there.
+        known = ((returned.get("status") or {}).get("values") or {}).get("declared")
+        return bool(self._task.check_mode and returned.get("changed") and not known)
+
+    def _pending(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]], *, drop: bool) -> dict[str, Any]:
+        wanted: dict[str, Any] = {
+            "name": arguments.get("name", arguments.get("release_name")),
+            "namespace": arguments.get("release_namespace", arguments.get("namespace")),
+            "drop": drop,
+        }
+        wanted.update((name, arguments[name]) for name in ("kubeconfig", "context") if name in arguments)
+        returned: dict[str, Any] = self._execute_module(PENDING_RELEASE, module_args=wanted, task_vars=task_vars)
+        return returned
+
+
+def readable(returned: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Put helm's own words in place of what the module says of its call."""
+    if not returned.get("failed") or "Error: " not in str(returned.get("stderr")):
+        return returned
+    message = f"Release {arguments.get('name')}: {returned['stderr'].partition('Error: ')[2].strip()}"
+    if " show chart " in str(returned.get("command")):
+        message = (
+            f"{message}. The chart {described(arguments)} cannot be fetched, and nothing was deployed. Check its name, version and "
+            "address and the control host's network, or name a mirror."
+        )
+    # Newer versions of ansible-core show the exception in place of the message.
+    returned.pop("exception", None)
+    return {**returned, "msg": message}
 
 
 def described(arguments: dict[str, Any]) -> str:

@@ -32,8 +32,10 @@ PLURALS = {
     "CustomResourceDefinition": "customresourcedefinitions",
     "DaemonSet": "daemonsets",
     "Deployment": "deployments",
+    "Event": "events",
     "Job": "jobs",
     "Namespace": "namespaces",
+    "Node": "nodes",
     "PersistentVolume": "persistentvolumes",
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "Pod": "pods",
@@ -44,7 +46,7 @@ PLURALS = {
 }
 """Well-known kinds; any other one is looked up in the API's discovery."""
 
-CLUSTER_WIDE = ("CustomResourceDefinition", "Namespace", "PersistentVolume", "StorageClass")
+CLUSTER_WIDE = ("CustomResourceDefinition", "Namespace", "Node", "PersistentVolume", "StorageClass")
 """Those of them that live in no namespace."""
 
 TIMEOUT = 30
@@ -87,6 +89,12 @@ class Client:
             if error.status == 404:
                 return None
             raise
+
+    def metadata(self, path: str, **query: str | int) -> list[Object]:
+        """Return the metadata of a collection's objects, without what they hold."""
+        accepted = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        answer = json.loads(self._request("GET", path, query, accept=accepted))
+        return [item["metadata"] for item in answer.get("items") or []]
 
     def create(self, path: str, body: Object) -> Object:
         """Create an object in a collection."""
@@ -156,9 +164,11 @@ class Client:
         answer: Object = json.loads(self._request(method, path, query, body))
         return answer
 
-    def _request(self, method: str, path: str, query: Mapping[str, str | int], body: Object | None = None) -> bytes:
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str | int], body: Object | None = None, accept: str = "application/json, */*"
+    ) -> bytes:
         configuration = self._api.configuration
-        headers = {"Accept": "application/json, */*"}
+        headers = {"Accept": accept}
         for credential in configuration.auth_settings().values():
             headers[credential["key"]] = credential["value"]
         if body is not None:

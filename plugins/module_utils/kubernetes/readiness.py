@@ -1,7 +1,7 @@
 # Copyright the homelab.data_platform contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether an object of Kubernetes is ready, and what keeps a pod from it: pure functions of what the API says."""
+"""Whether an object of Kubernetes is ready, and what it is at: pure functions of what the API says."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Object
-
-IMAGE_PATIENCE = 60
-"""Seconds for which an image may fail to come before waiting is given up: registries have short troubles."""
-
-RESTART_LIMIT = 3
-"""New restarts of a crashing container after which waiting is given up."""
 
 SETTLED_AFTER = 10.0
 """Seconds that a container must have run to count as up, where no probe says so or after it ended with an error."""
@@ -30,30 +24,14 @@ class State:
     detail: str
     final: bool = False
     """It cannot become ready any more."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that keeps a pod from running."""
-
-    kind: str
-    """``image``, ``crash``, ``restart``, ``configuration`` or ``scheduling``."""
-    container: str
-    text: str
-    advice: str
-    restarts: int = 0
-
-    def hopeless(self, seconds: float, new_restarts: int) -> bool:
-        """Whether waiting longer is of no use, after it was seen for so long and the container restarted so often."""
-        if self.kind == "image":
-            return seconds >= IMAGE_PATIENCE
-        return self.kind == "crash" and new_restarts >= RESTART_LIMIT
+    absent: bool = False
+    """It does not exist."""
 
 
 def state_of(found: Object | None, *, condition: str | None = None, bound: bool = True) -> State:
     """Say whether an object is ready: by the named condition, or by what ready means for its kind."""
     if found is None:
-        return State(False, "it does not exist")
+        return State(False, "it does not exist", absent=True)
     if found.get("metadata", {}).get("deletionTimestamp") and not condition:
         return State(False, "it is being deleted")
     if condition:
@@ -63,25 +41,10 @@ def state_of(found: Object | None, *, condition: str | None = None, bound: bool 
     return _KINDS.get(found["kind"], _anything)(found)
 
 
-def pod_problems(pod: Object) -> list[Problem]:
-    """What keeps one pod from running, most telling first."""
-    status = pod.get("status", {})
-    problems = []
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        problem = _container_problem(container)
-        if problem:
-            problems.append(problem)
-    scheduled = _condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False":
-        advice = "give a node the labels, room or volume that it asks for, or change what it asks for"
-        problems.append(Problem("scheduling", "", f"no node takes it: {scheduled.get('message', scheduled.get('reason'))}", advice))
-    return problems
-
-
 def pod_is_fine(pod: Object) -> bool:
     """Whether a pod needs no explanation."""
     phase = pod.get("status", {}).get("phase")
-    return bool(phase == "Succeeded" or (phase == "Running" and _condition(pod, "Ready").get("status") == "True"))
+    return bool(phase == "Succeeded" or (phase == "Running" and condition_of(pod, "Ready").get("status") == "True"))
 
 
 def unsettled(pod: Object, now: datetime) -> str:
@@ -101,6 +64,28 @@ def unsettled(pod: Object, now: datetime) -> str:
     return ""
 
 
+def pod_doing(pod: Object) -> str:
+    """What a pod is at, in a few words, as kubectl says it: ``Init:1/2 wait-for-airflow-migrations``."""
+    status, spec = pod.get("status", {}), pod.get("spec", {})
+    before = status.get("initContainerStatuses", [])
+    for number, container in enumerate(before):
+        ended = container.get("state", {}).get("terminated") or {}
+        sidecar = container.get("started") and "running" in container.get("state", {})
+        if ended.get("exitCode") == 0 or (sidecar and container["name"] in _sidecars(spec)):
+            continue
+        waiting = (container.get("state", {}).get("waiting") or {}).get("reason")
+        why = f" ({waiting})" if waiting and waiting != "PodInitializing" else ""
+        return f"Init:{number}/{len(before)} {container['name']}{why}"
+    for container in status.get("containerStatuses", []):
+        waiting = (container.get("state", {}).get("waiting") or {}).get("reason")
+        if waiting:
+            return f"{waiting} {container['name']}"
+    if status.get("phase") == "Running":
+        late = [container["name"] for container in status.get("containerStatuses", []) if not container.get("ready")]
+        return f"Running, {' and '.join(late)} not ready yet" if late else "Running"
+    return str(status.get("phase", "Pending"))
+
+
 def selector_of(found: Object) -> str:
     """The label selector of a workload's pods, as a query takes it; nothing for kinds without pods."""
     selector = found.get("spec", {}).get("selector")
@@ -108,33 +93,19 @@ def selector_of(found: Object) -> str:
     return ",".join(f"{key}={value}" for key, value in (labels or {}).items())
 
 
-def _container_problem(container: Object) -> Problem | None:
-    name, restarts = container["name"], container.get("restartCount", 0)
-    waiting = container.get("state", {}).get("waiting") or {}
-    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
-        text = f"the image {container.get('image')} of container {name} cannot be had ({reason}): {message}"
-        return Problem("image", name, text, "check the image's name and tag, the registry and the pull secret", restarts)
-    if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
-        text = f"container {name} cannot be started ({reason}): {message}"
-        return Problem("configuration", name, text, "create what it refers to, or correct the reference", restarts)
-    if reason == "CrashLoopBackOff" or (ended.get("exitCode") and not container.get("ready")):
-        why = f"exit code {ended.get('exitCode')}" + (f", {ended['reason']}" if ended.get("reason") not in (None, "Error") else "")
-        advice = "give it more memory" if ended.get("reason") == "OOMKilled" else "read its log, and correct what it complains of"
-        runs = "running" in container.get("state", {})
-        text = f"container {name} {'runs again after it ended' if runs else 'ended'} with an error ({why}, {restarts} restarts)"
-        return Problem("restart" if runs else "crash", name, text, advice, restarts)
-    return None
+def _sidecars(spec: Object) -> set[str]:
+    """Containers that start before the others and stay."""
+    return {container["name"] for container in spec.get("initContainers", []) if container.get("restartPolicy") == "Always"}
 
 
-def _condition(found: Object, kind: str) -> dict[str, Any]:
+def condition_of(found: Object, kind: str) -> dict[str, Any]:
+    """A condition of an object, empty where it has none."""
     conditions: Sequence[dict[str, Any]] = found.get("status", {}).get("conditions") or []
     return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
 def _condition_state(found: Object, kind: str) -> State:
-    condition = _condition(found, kind)
+    condition = condition_of(found, kind)
     if condition.get("status") == "True":
         return State(True, f"condition {kind} is true")
     said = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
@@ -150,9 +121,6 @@ def _deployment(found: Object) -> State:
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     if not _observed(found):
         return State(False, "its latest change has not been picked up")
-    failure = _condition(found, "ReplicaFailure")
-    if failure.get("status") == "True":
-        return State(False, f"its pods are refused: {failure.get('message')}")
     ready = updated >= wanted and available >= wanted and status.get("replicas", 0) <= updated
     return State(ready, f"{min(updated, available)} of {wanted} pods available")
 
@@ -180,10 +148,10 @@ def _daemon_set(found: Object) -> State:
 
 
 def _job(found: Object) -> State:
-    failed = _condition(found, "Failed")
+    failed = condition_of(found, "Failed")
     if failed.get("status") == "True":
         return State(False, f"it failed ({failed.get('reason')}: {failed.get('message')})", final=True)
-    if _condition(found, "Complete").get("status") == "True":
+    if condition_of(found, "Complete").get("status") == "True":
         return State(True, "it is complete")
     status = found.get("status", {})
     return State(False, f"it is not complete ({status.get('active', 0)} pods active, {status.get('failed', 0)} failed)")
@@ -206,7 +174,7 @@ def _pod(found: Object) -> State:
 
 
 def _definition(found: Object) -> State:
-    names = _condition(found, "NamesAccepted")
+    names = condition_of(found, "NamesAccepted")
     if names.get("status") == "False":
         return State(False, f"its names are taken: {names.get('message')}", final=True)
     return _condition_state(found, "Established")
@@ -219,7 +187,7 @@ def _namespace(found: Object) -> State:
 
 def _anything(found: Object) -> State:
     for kind in ("Ready", "Available"):
-        if _condition(found, kind):
+        if condition_of(found, kind):
             return _condition_state(found, kind)
     return State(True, "it exists")
 

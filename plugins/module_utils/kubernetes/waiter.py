@@ -1,16 +1,17 @@
 # Copyright the homelab.data_platform contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for objects of a cluster, and finding out why they do not become ready."""
+"""Waiting for objects of a cluster, with what keeps them from becoming ready."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import Cause, ended, one_line
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import (
     CLUSTER_WIDE,
     ApiError,
@@ -18,12 +19,11 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.c
     KubernetesError,
     Object,
 )
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.diagnosis import Diagnosis
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.readiness import (
-    Problem,
     State,
+    pod_doing,
     pod_is_fine,
-    pod_problems,
-    selector_of,
     state_of,
     unsettled,
 )
@@ -40,9 +40,6 @@ API_VERSIONS = {
 }
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
-LOG_LINES, EVENTS = 8, 3
-LOG_IS_GONE = "unable to retrieve container logs"
-"""The kubelet's answer, with status 200, when the container that ran before has been removed."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +63,47 @@ class Status:
 
     resource: Resource
     state: State
+    causes: tuple[Cause, ...] = ()
+    doing: str = ""
+    """What its pods are at, where nothing is wrong with them."""
     hopeless: bool = False
 
     def as_result(self) -> dict[str, Any]:
         """The entry of the module's result."""
         names = {"kind": self.resource.kind, "name": self.resource.name, "namespace": self.resource.namespace}
         return {**names, "ready": self.state.ready, "detail": self.state.detail}
+
+    def as_progress(self) -> dict[str, str]:
+        """What is not ready yet, and why, for those who look on."""
+        why = " ".join(self.line(cause) for cause in self.causes) or self.doing
+        return {"object": str(self.resource), "state": one_line(self.state.detail), "why": why}
+
+    def line(self, cause: Cause, more: str = "") -> str:
+        """One of its causes, without the object's own name."""
+        text = self._again(cause).line(more)
+        own = f"{self.resource}: "
+        return text[len(own)].upper() + text[len(own) + 1 :] if text.startswith(own) else text
+
+    def _again(self, cause: Cause) -> Cause:
+        """A cause with what it takes besides: a Job that failed does not run again."""
+        if self.resource.kind != "Job" or not self.state.final:
+            return cause
+        delete = f"kubectl delete job -n {self.resource.namespace} {self.resource.name}"
+        return replace(cause, remedy=f"{cause.remedy}; then run this again, after {delete} if the Job is still there")
+
+
+@dataclass
+class Memory:
+    """What a wait knows of the looks before, so that another process can go on with it."""
+
+    waited: float = 0.0
+    """Seconds since the wait began."""
+    first_seen: dict[str, float] = field(default_factory=dict)
+    """When each trouble was first seen, in seconds since the wait began."""
+    restarts: dict[str, int] = field(default_factory=dict)
+    """How often a container had been started again before the wait."""
+    looked: bool = False
+    """Whether there has been a look."""
 
 
 def parse(options: Mapping[str, Any]) -> Resource:
@@ -88,48 +120,53 @@ def parse(options: Mapping[str, Any]) -> Resource:
 class Waiter:
     """Looks at objects over and over until they are ready."""
 
-    def __init__(self, client: Client, resources: Sequence[Resource], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, client: Client, resources: Sequence[Resource], memory: Memory | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
         self._resources = resources
+        self.memory = memory or Memory()
         self._clock = clock
-        self._first_look = True
-        self._since: dict[tuple[str, ...], float] = {}
-        self._restarts_before: dict[tuple[str, ...], int] = {}
+        self._began = clock() - self.memory.waited
+        self._diagnosis = Diagnosis(client)
 
-    def wait(self, timeout: float) -> list[Status]:
-        """Return when everything is ready, when something cannot become ready any more, or when time is up."""
-        deadline = self._clock() + timeout
+    @property
+    def waited(self) -> float:
+        """Seconds since the wait began."""
+        return self._clock() - self._began
+
+    def wait(self, until: float) -> tuple[list[Status], KubernetesError | None]:
+        """Return when everything is ready, when something cannot become ready any more, or so many seconds after the wait began.
+
+        In place of statuses there may be the error of an API that does not answer.
+        """
         pause = FIRST_PAUSE
         while True:
             statuses, error = self._try_look()
-            done = bool(statuses) and (all(status.state.ready for status in statuses) or any(status.hopeless for status in statuses))
-            if done:
-                return statuses
-            remaining = deadline - self._clock()
-            if remaining <= 0:
-                if error:
-                    raise error
-                return statuses
+            remaining = until - self.waited
+            if finished(statuses) or remaining <= 0:
+                self.memory.waited = self.waited
+                return statuses, error
             time.sleep(min(pause, remaining))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def look(self) -> list[Status]:
         """Look once at every object."""
+        self._diagnosis = Diagnosis(self._client)
         statuses = [self._status(resource) for resource in self._resources]
-        self._first_look = False
+        self.memory.looked = True
         return statuses
 
     def explain(self, status: Status) -> list[str]:
         """One line for each cause that keeps an object from being ready, with what can be done."""
         resource = status.resource
-        head = f"{resource}: {status.state.detail}"
-        found = self._get(resource)
-        causes = [f"{head}. {cause}" for pod in self._troubled_pods(found) for cause in self._pod_causes(pod)] if found else []
-        if not causes:
-            events = self._events(resource.kind, resource.name, resource.namespace)
-            said = f". Events: {'; '.join(events)}" if events else ""
-            causes = [f"{head}{said}. What to do: {_advice(resource, found)}."]
-        return causes
+        head = f"{resource}: {one_line(status.state.detail)}"
+        if status.causes:
+            return [f"{head}. {status.line(cause, self._log(resource, cause))}" for cause in status.causes]
+        events = self._diagnosis.warnings(resource.kind, resource.name, resource.namespace)
+        said = "; ".join(one_line(f"{event.get('reason')}: {event.get('message', '')}") for event in events)
+        now = f" ({status.doing})" if status.doing else ""
+        return [f"{head}{now}. {f'Events: {ended(said)} ' if said else ''}What to do: {_advice(resource, status.state)}."]
 
     def _try_look(self) -> tuple[list[Status], KubernetesError | None]:
         try:
@@ -145,19 +182,29 @@ class Waiter:
     def _status(self, resource: Resource) -> Status:
         found = self._get(resource)
         state = state_of(found, condition=resource.condition, bound=resource.bound)
+        if found is not None and not self.memory.looked:
+            self._remember_restarts(found)
         if state.ready and found is not None:
             return Status(resource, self._settled(found, state))
-        if state.final or found is None:
-            return Status(resource, state, hopeless=state.final)
-        hopeless = [self._is_hopeless(pod, problem) for pod in self._troubled_pods(found) for problem in pod_problems(pod)]
-        return Status(resource, state, hopeless=any(hopeless))
+        troubles = self._diagnosis.causes(found) if found else self._diagnosis.absence(resource.namespace)
+        hopeless = [self._is_hopeless(uid, cause) for uid, cause in troubles]
+        # Pods of one workload have the same trouble many times over.
+        causes = tuple({(cause.kind, cause.reason): cause for _uid, cause in troubles}.values())
+        doing = self._doing(found) if found and not causes else ""
+        return Status(resource, state, causes, doing, state.final or any(hopeless))
 
-    def _is_hopeless(self, pod: Object, problem: Problem) -> bool:
-        key = (pod["metadata"]["uid"], problem.container, problem.kind)
-        since = self._since.setdefault(key, self._clock())
+    def _is_hopeless(self, uid: str, cause: Cause) -> bool:
+        key = f"{uid} {cause.kind} {cause.container}"
+        since = self.memory.first_seen.setdefault(key, self.waited)
         # Restarts from before this wait may have had a cause that is gone; those of pods that came later all count.
-        before = self._restarts_before.setdefault(key, problem.restarts if self._first_look else 0)
-        return problem.hopeless(self._clock() - since, problem.restarts - before)
+        before = self.memory.restarts.get(f"{uid} {cause.container}", 0)
+        return cause.hopeless(self.waited - since, cause.restarts - before)
+
+    def _remember_restarts(self, found: Object) -> None:
+        for pod in self._diagnosis.pods(found):
+            status = pod.get("status", {})
+            for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+                self.memory.restarts[f"{pod['metadata']['uid']} {container['name']}"] = container.get("restartCount", 0)
 
     def _get(self, resource: Resource) -> Object | None:
         try:
@@ -170,83 +217,35 @@ class Waiter:
 
     def _settled(self, found: Object, state: State) -> State:
         now = datetime.now(timezone.utc)
-        reasons = (unsettled(pod, now) for pod in self._pods(found) if pod.get("status", {}).get("phase") == "Running")
+        reasons = (unsettled(pod, now) for pod in self._diagnosis.pods(found) if pod.get("status", {}).get("phase") == "Running")
         reason = next(filter(None, reasons), "")
         return State(False, f"{state.detail}, but {reason}") if reason else state
 
-    def _troubled_pods(self, found: Object) -> Iterator[Object]:
-        """Pods of the workload's current revision that are not fine."""
-        return (pod for pod in self._pods(found) if not pod_is_fine(pod))
+    def _doing(self, found: Object) -> str:
+        late = (pod_doing(pod) for pod in self._diagnosis.pods(found) if not pod_is_fine(pod))
+        return ", ".join(dict.fromkeys(late))
 
-    def _pods(self, found: Object) -> Iterator[Object]:
-        """Pods of the workload's current revision."""
-        if found["kind"] == "Pod":
-            yield found
-            return
-        selector = selector_of(found)
-        namespace = found["metadata"].get("namespace")
-        if not selector or not namespace:
-            return
-        owners = self._owners(found, namespace, selector)
-        pods = self._client.get(self._client.path("v1", "Pod", namespace), labelSelector=selector) or {}
-        for pod in pods.get("items", []):
-            owned = any(owner["uid"] in owners for owner in pod["metadata"].get("ownerReferences", []))
-            if owned and not pod["metadata"].get("deletionTimestamp"):
-                yield pod
-
-    def _owners(self, found: Object, namespace: str, selector: str) -> set[str]:
-        """The uid of what owns the pods: the workload, or a Deployment's newest ReplicaSet."""
-        if found["kind"] != "Deployment":
-            return {found["metadata"]["uid"]}
-        revision = "deployment.kubernetes.io/revision"
-        wanted = found["metadata"].get("annotations", {}).get(revision)
-        sets = self._client.get(f"/apis/apps/v1/namespaces/{namespace}/replicasets", labelSelector=selector) or {}
-        items = sets.get("items", [])
-        return {item["metadata"]["uid"] for item in items if item["metadata"].get("annotations", {}).get(revision) == wanted}
-
-    def _pod_causes(self, pod: Object) -> Iterator[str]:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        problems = pod_problems(pod)
-        for problem in problems:
-            log = self._log(namespace, name, problem.container) if problem.kind in ("crash", "restart") else ""
-            yield f"Pod {name}: {problem.text}.{log} What to do: {problem.advice}."
-        if not problems:
-            events = self._events("Pod", name, namespace)
-            phase = pod.get("status", {}).get("phase", "Pending")
-            said = f" Events: {'; '.join(events)}." if events else ""
-            advice = f"wait longer, or look at it with kubectl describe pod -n {namespace} {name}"
-            yield f"Pod {name}: {phase}, not ready.{said} What to do: {advice}."
-
-    def _log(self, namespace: str, pod: str, container: str) -> str:
-        path = f"{self._client.path('v1', 'Pod', namespace, pod)}/log"
-        for previous in ("true", "false"):
-            try:
-                text = self._client.text(path, container=container, tailLines=LOG_LINES, previous=previous).strip()
-            except KubernetesError:
-                continue
-            if text and not text.startswith(LOG_IS_GONE):
-                return f" Last lines of its log: {' | '.join(line.strip() for line in text.splitlines())}."
-        return ""
-
-    def _events(self, kind: str, name: str, namespace: str | None) -> list[str]:
-        """The newest warnings about an object."""
-        path = f"/api/v1/namespaces/{namespace}/events" if namespace else "/api/v1/events"
-        selector = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
-        try:
-            found = self._client.get(path, fieldSelector=selector) or {}
-        except KubernetesError:
-            return []
-        events = sorted(found.get("items", []), key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-        return [f"{event.get('reason')}: {event.get('message', '').strip()}" for event in events[-EVENTS:]]
+    def _log(self, resource: Resource, cause: Cause) -> str:
+        kind, _space, name = cause.subject.partition(" ")
+        if cause.kind not in ("crash", "restart") or kind != "Pod" or not resource.namespace:
+            return ""
+        return self._diagnosis.log(resource.namespace, name, cause.container)
 
 
-def _advice(resource: Resource, found: Object | None) -> str:
+def finished(statuses: Sequence[Status]) -> bool:
+    """Whether there is nothing more to wait for."""
+    return bool(statuses) and (all(status.state.ready for status in statuses) or any(status.hopeless for status in statuses))
+
+
+def _advice(resource: Resource, state: State) -> str:
     if resource.kind == "PersistentVolumeClaim":
-        if found is None:
+        if state.absent:
             return "declare the volume in data_disks and run the role static_volume, or create the claim"
         return "check that its PersistentVolume exists and its node is there (role static_volume), or that its class has a provisioner"
-    if found is None:
+    if state.absent:
         return "check that what creates it was run, and the name"
+    if resource.kind == "Job" and "DeadlineExceeded" in state.detail:
+        return "give it more time (activeDeadlineSeconds), or find out what held it up, then delete the Job so that it is made again"
     if resource.kind == "Job":
         log = f"kubectl logs -n {resource.namespace} job/{resource.name}"
         return f"read the log of its pods ({log}), then delete the Job so that it is made again"

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import PATIENCE
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client, Object
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.waiter import Resource, Waiter
 
@@ -33,11 +34,11 @@ def deployment_with_pod(client: Client, namespace: str, pod_status: Object) -> N
     status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1}
     annotations = {"deployment.kubernetes.io/revision": "2"}
     spec = {"selector": SELECTOR, "template": TEMPLATE}
-    create(client, "apps/v1", "Deployment", namespace, "web", status, metadata={"annotations": annotations}, spec=spec)
+    web = create(client, "apps/v1", "Deployment", namespace, "web", status, metadata={"annotations": annotations}, spec=spec)
     crashed = {"name": "app", "image": "web:0", "imageID": "", "ready": False, "restartCount": 0}
     old_pod = {"phase": "Running", "containerStatuses": [{**crashed, "state": {"terminated": {"exitCode": 1, "reason": "OldPodError"}}}]}
     for revision, pod in (("1", old_pod), ("2", pod_status)):
-        owner: Object = {"annotations": {"deployment.kubernetes.io/revision": revision}, "labels": LABELS}
+        owner: Object = {"annotations": {"deployment.kubernetes.io/revision": revision}, "labels": LABELS, "ownerReferences": owned(web)}
         replicas = create(client, "apps/v1", "ReplicaSet", namespace, f"web-{revision}", metadata=owner, spec=spec)
         metadata = {"labels": LABELS, "ownerReferences": owned(replicas)}
         create(client, "v1", "Pod", namespace, f"web-{revision}-pod", pod, metadata=metadata, spec=TEMPLATE["spec"])
@@ -73,14 +74,6 @@ def test_it_returns_when_all_are_ready(api: Api) -> None:
 def test_time_runs_out_with_one_line_a_cause(api: Api) -> None:
     namespace, client = api.namespace(), api.client
     create(client, "v1", "PersistentVolumeClaim", namespace, "data", spec=claim_spec())
-    event: Object = {
-        "reason": "FailedBinding",
-        "message": "no persistent volumes available",
-        "type": "Warning",
-        "lastTimestamp": "2026-01-01T00:00:00Z",
-    }
-    involved = {"kind": "PersistentVolumeClaim", "name": "data", "namespace": namespace}
-    create(client, "v1", "Event", namespace, "e1", involvedObject=involved, **event)
     result = ready(
         api,
         {"kind": "PersistentVolumeClaim", "namespace": namespace, "name": "data"},
@@ -91,9 +84,9 @@ def test_time_runs_out_with_one_line_a_cause(api: Api) -> None:
     head, claim, deployment = result["msg"].splitlines()
     assert head.startswith("2 of 3 objects are not ready within 0 s (waited ")
     assert claim == (
-        f"PersistentVolumeClaim {namespace}/data: it is pending (storage class static-local). Events: FailedBinding: no persistent volumes "
-        "available. What to do: check that its PersistentVolume exists and its node is there (role static_volume), or that its class has a "
-        "provisioner."
+        f"PersistentVolumeClaim {namespace}/data: it is pending (storage class static-local). Its storage class static-local does not "
+        "exist (the cluster has none); there is no PersistentVolume. What to do: correct the claim's class, create the class, or declare "
+        "the volume in data_disks or shared_volumes (role static_volume)."
     )
     assert deployment == f"Deployment {namespace}/nobody: it does not exist. What to do: check that what creates it was run, and the name."
 
@@ -104,8 +97,8 @@ def test_the_newest_pods_say_why_a_deployment_is_not_ready(api: Api) -> None:
     deployment_with_pod(client, namespace, container(state={"waiting": waiting}))
     (cause,) = ready(api, {"kind": "Deployment", "namespace": namespace, "name": "web"})["causes"]
     assert cause == (
-        f"Deployment {namespace}/web: 0 of 1 pods available. Pod web-2-pod: container app cannot be started (CreateContainerConfigError): "
-        'secret "db" not found. What to do: create what it refers to, or correct the reference.'
+        f"Deployment {namespace}/web: 0 of 1 pods available. Pod web-2-pod: container app wants Secret {namespace}/db, which does not "
+        f"exist. What to do: create Secret {namespace}/db, or correct the name."
     )
 
 
@@ -142,12 +135,68 @@ def test_a_container_that_crashes_again_and_again_ends_the_wait(api: Api) -> Non
     assert "container app ended with an error (exit code 1, 10 restarts)" in waiter.explain(waiter.look()[0])[0]
 
 
-def test_an_image_that_does_not_come_for_a_minute_ends_the_wait(api: Api) -> None:
+def test_what_does_not_go_away_ends_the_wait_within_a_minute(api: Api) -> None:
     namespace, client = api.namespace(), api.client
     deployment_with_pod(client, namespace, container(state={"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}))
-    seconds = iter((0.0, 0.0, 30.0, 30.0, 61.0, 61.0))
-    waiter = Waiter(client, [Resource("Deployment", "web", namespace, "apps/v1")], clock=lambda: next(seconds))
-    assert [waiter.look()[0].hopeless for _ in range(3)] == [False, False, True]
+    seconds = [0.0]
+    waiter = Waiter(client, [Resource("Deployment", "web", namespace, "apps/v1")], clock=lambda: seconds[0])
+    hopeless = []
+    for now in (0.0, PATIENCE - 1, PATIENCE):
+        seconds[0] = now
+        hopeless.append(waiter.look()[0].hopeless)
+    assert hopeless == [False, False, True]
+
+
+def test_rounds_go_on_where_the_last_one_ended(api: Api) -> None:
+    namespace, client = api.namespace(), api.client
+    back_off = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1}}}
+    deployment_with_pod(client, namespace, container(**back_off, restartCount=7))
+    web = {"kind": "Deployment", "namespace": namespace, "name": "web"}
+    first = api.run_module("kubernetes_ready", resources=[web], timeout=300, round={"seconds": 0})
+    assert not first.get("failed"), first
+    assert first["progress"] == [
+        {
+            "object": f"Deployment {namespace}/web",
+            "state": "0 of 1 pods available",
+            "why": "Pod web-2-pod: container app ended with an error (exit code 1, 7 restarts). "
+            "What to do: read its log, and correct what it complains of.",
+        }
+    ]
+    client.patch(f"{client.path('v1', 'Pod', namespace, 'web-2-pod')}/status", {"status": container(**back_off, restartCount=10)})
+    second = api.run_module("kubernetes_ready", resources=[web], timeout=300, round={**first["round"], "seconds": 0, "waited": 20.0})
+    assert second["failed"]
+    assert "will not become so (waited 20 s)" in second["msg"]
+
+
+def test_a_wait_of_rounds_is_over_in_time(api: Api) -> None:
+    namespace = api.namespace()
+    absent = {"kind": "Deployment", "namespace": namespace, "name": "web"}
+    result = api.run_module("kubernetes_ready", resources=[absent], timeout=60, round={"seconds": 12, "waited": 60.0})
+    assert result["failed"]
+    assert "not ready within 60 s (waited 60 s)" in result["msg"]
+
+
+def test_restarts_before_the_wait_do_not_count_for_a_container_that_ran_when_it_began(api: Api) -> None:
+    namespace, client = api.namespace(), api.client
+    again = {"state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    deployment_with_pod(client, namespace, container(**again, restartCount=7))
+    waiter = Waiter(client, [Resource("Deployment", "web", namespace, "apps/v1")])
+    assert not waiter.look()[0].hopeless
+    back_off = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1}}}
+    path = f"{client.path('v1', 'Pod', namespace, 'web-2-pod')}/status"
+    client.patch(path, {"status": container(**back_off, restartCount=7)})
+    assert not waiter.look()[0].hopeless
+
+
+def test_an_absent_object_is_explained_by_the_release_that_was_not_finished(api: Api) -> None:
+    namespace, client = api.namespace(), api.client
+    labels = {"owner": "helm", "name": "airflow", "version": "1", "status": "pending-install"}
+    create(client, "v1", "Secret", namespace, "sh.helm.release.v1.airflow.v1", metadata={"labels": labels}, type="helm.sh/release.v1")
+    (cause,) = ready(api, {"kind": "Deployment", "namespace": namespace, "name": "web"})["causes"]
+    assert cause.startswith(
+        f"Deployment {namespace}/web: it does not exist. Release {namespace}/airflow: its revision 1 is pending-install since 20"
+    )
+    assert "with -e platform_helm_recover=true" in cause
 
 
 def test_check_mode_waits_for_nothing(api: Api) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.readiness import (
     SETTLED_AFTER,
-    pod_problems,
+    pod_doing,
     selector_of,
     state_of,
     unsettled,
@@ -21,7 +21,6 @@ CASES = """
 - [Deployment, {replicas: 1}, {replicas: 2, updatedReplicas: 1, availableReplicas: 1}, false, 1 of 1]
 - [Deployment, {replicas: 2}, {replicas: 2, updatedReplicas: 2, availableReplicas: 1}, false, 1 of 2]
 - [Deployment, {replicas: 0}, {}, true, 0 of 0]
-- [Deployment, {replicas: 1}, {conditions: [{type: ReplicaFailure, status: "True", message: exceeded quota}]}, false, exceeded quota]
 - [StatefulSet, {replicas: 1}, {readyReplicas: 1, currentRevision: a, updateRevision: a}, true, 1 of 1]
 - [StatefulSet, {replicas: 1}, {readyReplicas: 1, currentRevision: a, updateRevision: b}, false, 0 of 1]
 - [StatefulSet, {replicas: 1}, {readyReplicas: 1, updatedReplicas: 1, currentRevision: a, updateRevision: b}, true, 1 of 1]
@@ -84,62 +83,27 @@ def test_absent_going_condition_and_unbound() -> None:
     assert not state_of(done, condition="Complete").ready
 
 
-def pod(container: dict[str, Any], **status: Any) -> dict[str, Any]:
-    return {"kind": "Pod", "metadata": {}, "status": {"containerStatuses": [{"name": "app", "image": "a:1", **container}], **status}}
-
-
 @pytest.mark.parametrize(
-    ("container", "kind", "text"),
+    ("status", "doing"),
     [
-        ({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}, "image", "a:1 of container app cannot be had"),
-        (
-            {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}},
-            "configuration",
-            'secret "x" not found',
-        ),
+        ({}, "Pending"),
+        ({"phase": "Running", "containerStatuses": [{"name": "web", "state": {"running": {}}}]}, "Running, web not ready yet"),
+        ({"containerStatuses": [{"name": "web", "state": {"waiting": {"reason": "ContainerCreating"}}}]}, "ContainerCreating web"),
         (
             {
-                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                "restartCount": 4,
-                "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+                "initContainerStatuses": [
+                    {"name": "sync", "started": True, "state": {"running": {}}},
+                    {"name": "copy", "state": {"terminated": {"exitCode": 0}}},
+                    {"name": "wait-for-airflow-migrations", "state": {"running": {}}},
+                ]
             },
-            "crash",
-            "ended with an error (exit code 1, 4 restarts)",
+            "Init:2/3 wait-for-airflow-migrations",
         ),
-        (
-            {"state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "restartCount": 0},
-            "crash",
-            "(exit code 137, OOMKilled, 0 restarts)",
-        ),
-        (
-            {"state": {"running": {}}, "ready": False, "restartCount": 1, "lastState": {"terminated": {"exitCode": 1}}},
-            "restart",
-            "runs again",
-        ),
+        ({"initContainerStatuses": [{"name": "copy", "state": {"waiting": {"reason": "ErrImagePull"}}}]}, "Init:0/1 copy (ErrImagePull)"),
     ],
 )
-def test_what_keeps_a_pod_from_running(container: dict[str, Any], kind: str, text: str) -> None:
-    (problem,) = pod_problems(pod(container))
-    assert problem.kind == kind
-    assert text in problem.text
-
-
-def test_a_pod_without_a_node_and_a_pod_without_problems() -> None:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available"}
-    (problem,) = pod_problems({"status": {"conditions": [condition]}})
-    assert "0/2 nodes" in problem.text
-    assert not problem.hopeless(9999, 0)
-    assert pod_problems(pod({"state": {"running": {}}, "ready": True, "lastState": {"terminated": {"exitCode": 1}}})) == []
-    assert pod_problems(pod({"state": {"waiting": {"reason": "PodInitializing"}}})) == []
-
-
-def test_when_waiting_is_of_no_use() -> None:
-    (image,) = pod_problems(pod({"state": {"waiting": {"reason": "ErrImagePull"}}}))
-    assert not image.hopeless(59, 0)
-    assert image.hopeless(60, 0)
-    (crash,) = pod_problems(pod({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 9}))
-    assert not crash.hopeless(600, 2)
-    assert crash.hopeless(1, 3)
+def test_what_a_pod_is_at(status: dict[str, Any], doing: str) -> None:
+    assert pod_doing({"spec": {"initContainers": [{"name": "sync", "restartPolicy": "Always"}]}, "status": status}) == doing
 
 
 def test_selectors() -> None:
