@@ -41,7 +41,7 @@ def test_settings_are_in_every_container_and_the_secrets_are_not_in_them() -> No
     values = derived({"webhook": True, "mail": {**MAIL, "username": "bot"}}, "webhook_url", "smtp_password")
     variables = {variable["name"]: variable["value"] for variable in yaml.safe_load(values["extraEnv"])}
     settings = json.loads(variables[notifications.SETTINGS])
-    assert settings["events"] == ["task"]
+    assert settings["events"] == ["dag_run"]
     assert settings["mail"]["to"] == ["me@example.com"]
     assert {"secretRef": {"name": "airflow-notifications"}} in yaml.safe_load(values["extraEnvFrom"])
     assert values["airflowLocalSettings"] == (ROLE / "files/local_settings.py").read_text()
@@ -54,7 +54,7 @@ def test_settings_are_in_every_container_and_the_secrets_are_not_in_them() -> No
         ({"mail": MAIL}, ["webhook_url"], "webhook and airflow_webhook_url .* belong together"),
         ({}, ["webhook_url"], "airflow_notifications is empty"),
         ({"events": ["task"]}, [], "names neither mail nor webhook"),
-        ({"events": ["sla"], "mail": MAIL}, [], "events has 'sla'; wanted some of task, dag_run"),
+        ({"events": ["sla"], "mail": MAIL}, [], "events has 'sla'; wanted some of dag_run, task"),
         ({"email": MAIL}, [], "has the key 'email'.*did you mean 'mail'"),
         ({"mail": {**MAIL, "to": []}}, [], "mail.to is .*wanted one address or a list"),
         ({"mail": {"to": "me@example.com", "from": "a@b"}}, [], "airflow_notifications.mail.host is missing"),
@@ -94,7 +94,7 @@ def fixture_load(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def settings(declared: dict[str, Any], *given: str) -> dict[str, Any]:
-    return notifications.settings(declaration(notifications=declared, given=list(given)))
+    return notifications.settings(declaration(notifications={"events": ["task"], **declared}, given=list(given)))
 
 
 INSTANCE = SimpleNamespace(dag_id="etl", task_id="load", try_number=2, log_url="https://airflow.lan/log")
