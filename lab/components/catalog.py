@@ -14,9 +14,10 @@ COMPONENTS: Mapping[str, Component] = {
         *(debian.MACHINE, debian.MACHINE_VM, *images.IMAGES),
     )
 }
-_ON_REQUEST = (python.TOOLCHAIN, go.MC, debian.MACHINE_VM)
+_ON_REQUEST = (python.TOOLCHAIN, go.MC, debian.MACHINE_VM, images.REDIS)
 DEFAULT = tuple(name for name, component in COMPONENTS.items() if component not in _ON_REQUEST)
-"""What the lab runs; the toolchain joins only where it is needed, the virtual machine where a real one is asked for, mc for a benchmark."""
+"""What the lab runs; the toolchain joins only where it is needed, the virtual machine where a real one is asked for, mc for a benchmark,
+Redis for a test of CeleryExecutor."""
 
 
 def keys() -> dict[str, str]:

@@ -158,6 +158,14 @@ class PostgresImage(Image):
         job.run(["chroot", root, "sed", "--regexp-extended", "--in-place", "s/^#?listen_addresses.*/listen_addresses = '*'/", sample])
 
 
+class RedisImage(Image):
+    """Redis of Debian 12 under the official image's contract."""
+
+    def fill(self, root: Path, job: Job) -> None:
+        """Give its user the directory that the server works in."""
+        job.run(["chroot", root, "install", "--directory", "--owner=redis", "--group=redis", "/data"])
+
+
 class AirflowImage(Image):
     """Airflow in a virtual environment of its user, as upstream lays it out."""
 
@@ -322,6 +330,14 @@ _SPARK = Config(
     directory="/opt/spark/work-dir",
 )
 
+REDIS = RedisImage(
+    name="image-redis",
+    version="7",
+    reference="docker.io/library/redis:7-bookworm",
+    config=Config(("docker-entrypoint.sh",), ("redis-server",), directory="/data"),
+    system=System(packages=("redis-server",), users=(User("redis", 999, 999, "/data", group="redis"),)),
+)
+
 IMAGES = (
     Image(
         name="image-pause",
@@ -344,6 +360,7 @@ IMAGES = (
             users=(User("postgres", 999, 999, "/var/lib/postgresql", group="postgres"),),
         ),
     ),
+    REDIS,
     AirflowImage(
         name="image-airflow",
         version="2.10.4",

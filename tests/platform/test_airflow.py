@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from lab.settings import WORKER_1
 from tests.platform.conftest import Run
-from tests.platform.pipeline import DAG
+from tests.platform.pipeline import DAG, airflow
 from tests.platform.reality import get, wait_for
+from tests.repository import pushed
 
 
 def test_health_through_the_tunnel(tunnel: Callable[[str], str]) -> None:
@@ -31,6 +34,22 @@ def test_dag_of_the_repository_runs_and_its_log_is_kept(run: Run, airflow_store:
     logs = b"".join(airflow_store.get_object(Bucket="datalake", Key=key)["Body"].read() for key in keys)
     assert b"Hello from" in logs
     assert "Hello from" in run.task_log, "the webserver reads it where the task has put it"
+
+
+def test_push_shows_without_any_deploy() -> None:
+    name = f"pushed_{uuid.uuid4().hex[:8]}"
+
+    def listed() -> bool:
+        return name in airflow("dags", "list", "--output", "json")
+
+    with pushed() as clone:
+        (clone / f"dags/{name}.py").write_text(f"from airflow import DAG\nDAG({name!r}, schedule=None)\n")
+    begin = time.monotonic()
+    wait_for("the pushed DAG", listed, 120)
+    print(f"a push shows after {time.monotonic() - begin:.0f} s")
+    with pushed() as clone:
+        (clone / f"dags/{name}.py").unlink()
+    wait_for("the end of the removed DAG", lambda: not listed(), 120)
 
 
 def test_task_ran_in_a_pod_of_its_own() -> None:

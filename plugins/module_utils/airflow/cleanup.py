@@ -1,7 +1,7 @@
 # Copyright the homelab.data_platform contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The CronJob that forgets old runs. Charts from 1.18 on have one of their own; this one serves them all."""
+"""The CronJob that forgets old runs. Newer charts have one of their own; this one serves them all."""
 
 from __future__ import annotations
 

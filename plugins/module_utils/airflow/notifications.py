@@ -12,7 +12,8 @@ from typing import Any
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.fields import with_defaults
 
-EVENTS = ("task", "dag_run")
+EVENTS = ("dag_run", "task")
+"""Airflow 2 calls no callback of a task whose pod was killed; its run fails, and that is told."""
 SETTINGS = "DATA_PLATFORM_NOTIFICATIONS"
 SMTP_PASSWORD = "DATA_PLATFORM_SMTP_PASSWORD"  # noqa: S105 - a variable's name
 WEBHOOK_URL = "DATA_PLATFORM_WEBHOOK_URL"
@@ -31,7 +32,7 @@ def settings(declaration: Mapping[str, Any]) -> dict[str, Any]:
                 "declare airflow_notifications.webhook or airflow_notifications.mail."
             )
         return {}
-    wanted = with_defaults("airflow_notifications", declared, {"events": ["task"], "mail": {}, "webhook": False})
+    wanted = with_defaults("airflow_notifications", declared, {"events": ["dag_run"], "mail": {}, "webhook": False})
     for event in wanted["events"]:
         if event not in EVENTS:
             raise AirflowError(f"airflow_notifications.events has {event!r}; wanted some of {', '.join(EVENTS)}.")

@@ -42,8 +42,9 @@ def render(declaration: Mapping[str, Any], own: Mapping[str, Any], checksums: Ch
     `checksums` holds those of the Secrets, by name.
     """
     check_keys(own)
+    derived = derive(declaration, checksums)
     notifications.check_own(declaration, own)
-    return merge(derive(declaration, checksums), own)
+    return merge(derived, own)
 
 
 def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:

@@ -20,17 +20,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 STATES = ".states"
 
 
+def inside(key, prefix):
+    """Return an object's path below the prefix. S3 takes any name, a file system does not."""
+    path = PurePosixPath(key[len(prefix) :])
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"the object {key!r} has a name that leads out of the directory")
+    return str(path)
+
+
 def listed(s3, bucket, prefix):
     """Return the checksum of each object, by its path below the prefix."""
     found = {}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
-            path = PurePosixPath(entry["Key"][len(prefix) :])
-            if entry["Key"].endswith("/"):
-                continue
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"the object {entry['Key']!r} has a name that leads out of the directory")
-            found[str(path)] = entry["ETag"]
+            if not entry["Key"].endswith("/"):
+                found[inside(entry["Key"], prefix)] = entry["ETag"]
     return found
 
 
@@ -72,10 +76,11 @@ def main():
     bucket, prefix = os.environ["DAGS_BUCKET"], os.environ["DAGS_PREFIX"].strip("/")
     prefix = f"{prefix}/" if prefix else ""
     root, link, period = Path(os.environ["DAGS_DIRECTORY"]), os.environ["DAGS_LINK"], int(os.environ["DAGS_PERIOD"])
-    s3 = boto3.client("s3")
+    # Hadoop and the AWS SDKs for other languages read AWS_REGION, boto3 does not.
+    region = os.environ.get("AWS_REGION") or None
     while True:
         try:
-            count = sync(s3, bucket, prefix, root, link)
+            count = sync(boto3.client("s3", region_name=region), bucket, prefix, root, link)
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
             print(f"s3://{bucket}/{prefix}: {error}", file=sys.stderr, flush=True)
             if not period:

@@ -66,6 +66,10 @@ affinity:
 {{- end }}
 - name: AIRFLOW__WEBSERVER__SECRET_KEY
   valueFrom: {secretKeyRef: {name: {{ .Values.webserverSecretKeySecretName }}, key: webserver-secret-key}}
+{{- if eq .Values.executor "CeleryExecutor" }}
+- name: AIRFLOW__CELERY__BROKER_URL
+  valueFrom: {secretKeyRef: {name: {{ .Values.data.brokerUrlSecretName }}, key: connection}}
+{{- end }}
 {{- end }}
 
 {{- define "airflow.configMounts" -}}
@@ -87,15 +91,31 @@ affinity:
 {{- end }}
 
 {{- define "airflow.dagsMount" -}}
-{{- if .Values.dags.gitSync.enabled -}}
-- {name: dags, mountPath: {{ .Values.airflowHome }}/dags, readOnly: true}
+{{- if or .Values.dags.gitSync.enabled .Values.dags.persistence.enabled -}}
+- name: dags
+  mountPath: {{ .Values.airflowHome }}/dags
+  {{- with .Values.dags.persistence.subPath }}
+  subPath: {{ . }}
+  {{- end }}
+  readOnly: {{ .Values.dags.gitSync.enabled }}
 {{- end }}
 {{- end }}
 
 {{- define "airflow.dagsVolume" -}}
-{{- if .Values.dags.gitSync.enabled -}}
+{{- if .Values.dags.persistence.enabled -}}
+- {name: dags, persistentVolumeClaim: {claimName: {{ .Values.dags.persistence.existingClaim }}}}
+{{- else if .Values.dags.gitSync.enabled -}}
 - {name: dags, emptyDir: {}}
+{{- if .Values.dags.gitSync.sshKeySecret }}
+- name: git-sync-ssh-key
+  secret: {secretName: {{ .Values.dags.gitSync.sshKeySecret }}, defaultMode: 288}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What one component has beside the others: containers, volumes, mounts. */}}
+{{- define "airflow.extra" -}}
+{{- with index .values .list }}{{ tpl (toYaml .) $.root }}{{ end }}
 {{- end }}
 
 {{- define "airflow.waitForMigrations" -}}
@@ -106,8 +126,10 @@ affinity:
   args: [airflow, db, check-migrations, --migration-wait-timeout={{ .root.Values.images.migrationsWaitTimeout }}]
   envFrom: {{ include "airflow.extraEnvFrom" .root }}
   env: {{- include "airflow.extraEnv" .root | nindent 4 }} {{- include "airflow.env" .root | nindent 4 }}
-  resources: {{ toJson .resources }}
-  volumeMounts: {{- include "airflow.configMounts" .root | nindent 4 }} {{- include "airflow.ownMounts" .root | nindent 4 }}
+  resources: {{ toJson .values.resources }}
+  volumeMounts:
+    {{- include "airflow.configMounts" .root | nindent 4 }} {{- include "airflow.ownMounts" .root | nindent 4 }}
+    {{- include "airflow.extra" (dict "root" .root "values" .values "list" "extraVolumeMounts") | nindent 4 }}
 {{- end }}
 
 {{/* Both spellings, of git-sync 3 and 4. */}}
@@ -119,6 +141,21 @@ affinity:
   imagePullPolicy: IfNotPresent
   securityContext: {runAsUser: {{ $sync.uid }}}
   env:
+    {{- if $sync.sshKeySecret }}
+    - {name: GIT_SSH_KEY_FILE, value: /etc/git-secret/ssh}
+    - {name: GITSYNC_SSH_KEY_FILE, value: /etc/git-secret/ssh}
+    - {name: GIT_SYNC_SSH, value: "true"}
+    - {name: GITSYNC_SSH, value: "true"}
+    - {name: GIT_KNOWN_HOSTS, value: "true"}
+    - {name: GITSYNC_SSH_KNOWN_HOSTS, value: "true"}
+    - {name: GIT_SSH_KNOWN_HOSTS_FILE, value: /etc/git-secret/known_hosts}
+    - {name: GITSYNC_SSH_KNOWN_HOSTS_FILE, value: /etc/git-secret/known_hosts}
+    {{- else if $sync.credentialsSecret }}
+    {{- range $name := list "GIT_SYNC_USERNAME" "GITSYNC_USERNAME" "GIT_SYNC_PASSWORD" "GITSYNC_PASSWORD" }}
+    - name: {{ $name }}
+      valueFrom: {secretKeyRef: {name: {{ $sync.credentialsSecret | quote }}, key: {{ $name }}}}
+    {{- end }}
+    {{- end }}
     - {name: GIT_SYNC_REV, value: {{ $sync.rev | quote }}}
     - {name: GITSYNC_REF, value: {{ $sync.ref | quote }}}
     - {name: GIT_SYNC_BRANCH, value: {{ $sync.branch | quote }}}
@@ -143,6 +180,10 @@ affinity:
   resources: {{ toJson $sync.resources }}
   volumeMounts:
     - {name: dags, mountPath: /git}
+    {{- if $sync.sshKeySecret }}
+    - {name: git-sync-ssh-key, mountPath: /etc/git-secret/ssh, readOnly: true, subPath: gitSshKey}
+    - {name: config, mountPath: /etc/git-secret/known_hosts, readOnly: true, subPath: known_hosts}
+    {{- end }}
     {{- with $sync.extraVolumeMounts }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end }}
 {{- end }}

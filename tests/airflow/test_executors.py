@@ -1,0 +1,37 @@
+"""Tasks run in workers of Celery behind Redis, and in the scheduler itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.settings import WORKER_1
+from tests.airflow.release import declare, deploy, import_image
+from tests.platform.pipeline import run_dag, task_log
+from tests.platform.reality import get, kubectl, secret
+from tests.playbook import changed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_declared() -> Iterator[None]:
+    yield
+    changed(declare())
+
+
+def test_celery() -> None:
+    import_image(WORKER_1, "image-redis")
+    deploy(airflow_executor="CeleryExecutor", airflow_celery={"workers": 1, "concurrency": 2})
+    assert "Hello from airflow-worker-" in task_log(run_dag())
+    broker = get("statefulset", "--namespace", "airflow", "airflow-redis")["spec"]["template"]["spec"]
+    assert "volumeClaimTemplates" not in broker
+    password = secret("airflow", "airflow-broker")["password"]
+    ping = ("exec", "--namespace", "airflow", "airflow-redis-0", "--", "sh", "-c")
+    assert "NOAUTH" in kubectl(*ping, "redis-cli ping")
+    assert kubectl(*ping, 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping').strip() == "PONG"
+    assert password not in kubectl(*ping, "cat /proc/1/cmdline")
+
+
+def test_local() -> None:
+    deploy(airflow_executor="LocalExecutor")
+    assert "Hello from airflow-scheduler-" in task_log(run_dag())
