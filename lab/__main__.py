@@ -25,7 +25,8 @@ def main() -> int:
     commands.add_parser("down", help="remove hosts, namespaces and state")
     commands.add_parser("status", help="say what runs and where everything is")
     bench = commands.add_parser("bench", help="measure, and write docs/benchmarks.md")
-    bench.add_argument("part", nargs="?", choices=["converge", "disks", "identities"], help="one part only; converge makes the lab anew")
+    parts = ["converge", "pipeline", "disks", "identities"]
+    bench.add_argument("part", nargs="?", choices=parts, help="one part only; converge makes the lab anew")
     for command, purpose in PASSING_ON.items():
         commands.add_parser(command, help=purpose)
     # What follows such a command is another program's, options included: argparse never sees it.

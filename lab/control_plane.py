@@ -26,6 +26,9 @@ from lab.settings import (
 from lab.shell import in_namespace, run
 
 DIRECTORY = STATE / "control-plane"
+AUDIT_LOG = DIRECTORY / "audit" / "audit.log"
+AUDITED = ("system:serviceaccounts:airflow", "system:serviceaccounts:spark-jobs")
+"""The groups whose requests the apiserver writes down: every account of the namespaces in which a pipeline runs."""
 PKI = DIRECTORY / "pki"
 KUBECONFIG = DIRECTORY / "admin.conf"
 SERVER = f"https://{CONTROL_PLANE.address}:{APISERVER_PORT}"
@@ -66,6 +69,8 @@ def services() -> list[Service]:
         _write(DIRECTORY / f"{user}.conf", kubeconfig(user, name=f"system:{user}"))
     _write(DIRECTORY / "proxy.yaml", proxy_configuration(str(DIRECTORY / "kube-proxy.conf")))
     _write(DIRECTORY / "Corefile", _corefile())
+    _write(DIRECTORY / "audit-policy.yaml", audit_policy())
+    AUDIT_LOG.parent.mkdir(exist_ok=True)
     kubernetes = component("kubernetes")
 
     def service(name: str, argv: list[str | Path], probe: str, host: Host = CONTROL_PLANE) -> Service:
@@ -92,6 +97,8 @@ def services() -> list[Service]:
                 *("--service-account-issuer=https://kubernetes.default.svc", f"--service-cluster-ip-range={SERVICE_NETWORK}"),
                 *(f"--kubelet-client-certificate={kubelet_client.certificate}", f"--kubelet-client-key={kubelet_client.key}"),
                 *(f"--kubelet-certificate-authority={ca.certificate}", "--kubelet-preferred-address-types=InternalIP"),
+                *(f"--audit-policy-file={DIRECTORY}/audit-policy.yaml", f"--audit-log-path={AUDIT_LOG}"),
+                *("--audit-log-maxsize=20", "--audit-log-maxbackup=1"),
             ],
             f"{SERVER}/readyz",
         ),
@@ -146,6 +153,19 @@ def proxy_configuration(kubeconfig_file: str) -> str:
             "clusterCIDR": POD_NETWORK,
             "clientConnection": {"kubeconfig": kubeconfig_file},
             "conntrack": {"maxPerCore": 0},
+        }
+    )
+
+
+def audit_policy() -> str:
+    """Who asked for what, without what was in it, and for nobody else's requests."""
+    return yaml.safe_dump(
+        {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "omitManagedFields": True,
+            "rules": [{"level": "Metadata", "userGroups": list(AUDITED)}, {"level": "None"}],
         }
     )
 

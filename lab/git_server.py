@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,7 +22,7 @@ from lab.shell import in_namespace, run
 
 ROOT = STATE / "git"
 URL = f"https://{GIT.name}.{DOMAIN}/{GIT_REPOSITORY}.git"
-_DAGS = Path(__file__).resolve().parent / "dags"
+_DAGS = CHECKOUT / "examples" / "dags"
 _AUTHOR = ("-c", "user.name=lab", "-c", f"user.email=lab@{DOMAIN}")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.bench import converge, disks, identities
+from lab.bench import converge, disks, identities, pipeline
 
-PARTS = {"converge": converge.run, "disks": disks.run, "identities": identities.run}
+PARTS = {"converge": converge.run, "pipeline": pipeline.run, "disks": disks.run, "identities": identities.run}
 
 
 def run(part: str | None) -> None:

@@ -42,7 +42,12 @@ ALLOWED = tuple(
     _cells(
         {
             "airflow-admin": {ROOT: LISTING, AIRFLOW_LOGS: WRITING},
-            "spark": {ROOT: LISTING, SPARK_LOGS: (*WRITING, "HeadDirectory"), SPARK_DATA: (*WRITING, "HeadDirectory")},
+            "spark": {
+                ROOT: LISTING,
+                SPARK_LOGS: (*WRITING, "HeadDirectory"),
+                SPARK_DATA: (*WRITING, "HeadDirectory"),
+                RAW: ("GetObject", "HeadObject", "HeadDirectory"),
+            },
             "spark-history": {ROOT: LISTING, SPARK_LOGS: (*WRITING, "HeadDirectory")},
         }
     )
@@ -61,6 +66,7 @@ WITHOUT_A_RUN = {
     Cell("airflow-admin", "CopyObject", AIRFLOW_LOGS): "needs no other right than reading and writing",
     Cell("spark", "GetObject", SPARK_LOGS): "an event log gets its last name by a copy, which reads it",
     Cell("spark", "HeadDirectory", SPARK_DATA): "the first job to write below spark/ looks at it",
+    Cell("spark", "HeadDirectory", RAW): "a job that reads all of it looks at it",
     Cell("spark-history", "PutObject", SPARK_LOGS): "its first container makes the directory again when it has gone",
     Cell("spark-history", "DeleteObject", SPARK_LOGS): "its cleaner removes old logs, once a day",
     Cell("spark-history", "CopyObject", SPARK_LOGS): "needs no other right than reading and writing",
@@ -90,10 +96,11 @@ OLD_VERSIONS = ("DeleteVersion", "GetVersion", "PutRetention")
 
 def _denied(identity: str, own: tuple[str, ...]) -> Iterator[Cell]:
     foreign = [place for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA, ROOT, LOGS, RAW, NEIGHBOUR, OTHER) if place not in own]
-    yield from _cells({identity: dict.fromkeys(foreign, ELSEWHERE)})
+    yield from (cell for cell in _cells({identity: dict.fromkeys(foreign, ELSEWHERE)}) if cell not in ALLOWED)
     yield from (Cell(identity, "HeadDirectory", place) for place in foreign if place.endswith(("logs/", "spark/", "spark-log/")))
     yield from _cells({identity: {OTHER: LISTING, ROOT: BUCKET_CALLS, "": SERVER_CALLS}})
     yield from _cells({identity: dict.fromkeys(own, OLD_VERSIONS)})
+    yield from (Cell(cell.identity, "GetVersion", RAW) for cell in ALLOWED if cell == Cell(identity, "GetObject", RAW))
     # Out of what it may not read into what it may write, and the other way.
     yield from (Cell(identity, "CopyIn", place) for place in foreign[:2])
     yield from (Cell(identity, "CopyOut", place) for place in foreign[:2])

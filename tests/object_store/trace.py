@@ -20,7 +20,7 @@ from botocore.credentials import Credentials
 from lab import object_store, pki
 from lab.settings import MINIO, MINIO_PORT
 from tests.object_store.calls import Account
-from tests.object_store.matrix import AIRFLOW_LOGS, BUCKET, ROOT, SPARK_DATA, SPARK_LOGS, Cell
+from tests.object_store.matrix import AIRFLOW_LOGS, BUCKET, RAW, ROOT, SPARK_DATA, SPARK_LOGS, Cell
 
 _SAME = {
     "ListObjectsV1": "ListObjectsV2",
@@ -51,7 +51,7 @@ class Call:
         call = _SAME.get(self.name, self.name)
         if call in _IN_THE_BUCKET and self.path.startswith(BUCKET):
             return Cell(self.identity, call, ROOT)
-        for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA):
+        for place in (AIRFLOW_LOGS, SPARK_LOGS, SPARK_DATA, RAW):
             if self.path.startswith(place):
                 return Cell(self.identity, call, place)
             if call == "HeadObject" and self.path == place.rstrip("/"):

@@ -1,4 +1,4 @@
-"""The pipeline: the DAG of the git repository, jobs on Spark, and what comes of them."""
+"""The pipeline: the DAGs of the git repository, jobs on Spark, and what comes of them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,13 @@ import yaml
 
 from lab import components
 from lab.settings import CHECKOUT, WORKER_2
+from tests.platform.airflow_api import AirflowApi
 from tests.platform.reality import get, kubectl, on, wait_for
 
-DAG = "example_hello"
-TASK = "say_hello"
+HELLO = ("example_hello", "say_hello")
+WORD_COUNT = ("word_count", "count")
+"""The example DAGs, each with its task."""
 AIRFLOW_ACCOUNT = "system:serviceaccount:airflow:airflow-sa"
-
-READ_LOG = """
-import sys
-from airflow.models import TaskInstance
-from airflow.utils.log.log_reader import TaskLogReader
-from airflow.utils.session import create_session
-dag, task, run = sys.argv[1:]
-with create_session() as session:
-    ti = session.query(TaskInstance).filter_by(dag_id=dag, task_id=task, run_id=run).one()
-    print(TaskLogReader().read_log_chunks(ti, 1, {})[0])
-"""
 
 
 def airflow(*words: str) -> str:
@@ -34,26 +25,17 @@ def airflow(*words: str) -> str:
 
 
 def run_dag() -> str:
-    """Trigger the DAG and see it succeed; return the run's name."""
-    run = f"check-{uuid.uuid4()}"
-    wait_for("the DAG of the git repository", lambda: DAG in airflow("dags", "list", "--output", "json"), 180)
-    airflow("dags", "unpause", DAG)
-    airflow("dags", "trigger", DAG, "--run-id", run)
-
-    def ended() -> str:
-        runs = json.loads(airflow("dags", "list-runs", "--dag-id", DAG, "--output", "json").splitlines()[-1])
-        state: str
-        (state,) = [entry["state"] for entry in runs if entry["run_id"] == run]
-        return state if state in ("success", "failed") else ""
-
-    assert wait_for("the end of the DAG run", ended, 300) == "success"
+    """Run the smallest DAG and see it succeed; return the run's name."""
+    dag, api = HELLO[0], AirflowApi()
+    run = api.trigger(dag)
+    assert api.finish(dag, run) == "success"
     return run
 
 
 def task_log(run: str) -> str:
-    """The task's log as the webserver reads it, whose pod is not the task's."""
-    words = ("deployment/airflow-webserver", "--container", "webserver", "--", "python", "-c", READ_LOG, DAG, TASK, run)
-    return kubectl("exec", "--namespace", "airflow", *words)
+    """Its task's log as Airflow gives it."""
+    dag, task = HELLO
+    return AirflowApi().log(dag, run, task)
 
 
 def create_example(example: str, image: str) -> str:
@@ -66,12 +48,9 @@ def create_example(example: str, image: str) -> str:
     return name
 
 
-def create_word_count() -> str:
-    """Create the example that works in the object store, with its script."""
-    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "spark-s3a-example", "namespace": "spark-jobs"}}
-    data = {"wordcount.py": (CHECKOUT / "examples/wordcount.py").read_text()}
-    kubectl("apply", "--filename=-", stdin=json.dumps({**script, "data": data}))
-    return create_example("spark-s3a.yaml", "image-spark-s3a")
+def applications() -> set[str]:
+    """The names of the SparkApplications."""
+    return {application["metadata"]["name"] for application in get("sparkapplications", "--namespace", "spark-jobs")["items"]}
 
 
 def completed(name: str) -> str:
@@ -90,6 +69,12 @@ def completed(name: str) -> str:
 def driver_log(name: str) -> str:
     """What an application's driver said."""
     return kubectl("logs", "--namespace", "spark-jobs", f"{name}-driver")
+
+
+def task_pods(dag: str) -> list[str]:
+    """The task pods of a DAG."""
+    selector = f"--selector=dag_id={dag},airflow-worker"
+    return [pod["metadata"]["name"] for pod in get("pods", "--namespace", "airflow", selector)["items"]]
 
 
 def history() -> dict[str, Any]:

@@ -8,9 +8,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from lab.settings import WORKER_1
+from tests.platform.airflow_api import AirflowApi
 from tests.platform.conftest import Run
-from tests.platform.pipeline import DAG, airflow
+from tests.platform.pipeline import HELLO, WORD_COUNT
 from tests.platform.reality import get, wait_for
 from tests.repository import pushed
 
@@ -27,33 +30,30 @@ def test_everything_runs_on_the_orchestration_node() -> None:
     assert {pod["metadata"]["labels"].get("component") for pod in pods} >= {"scheduler", "webserver"}
 
 
-def test_dag_of_the_repository_runs_and_its_log_is_kept(run: Run, airflow_store: Any) -> None:
-    prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={run.dag_run}/"
+@pytest.mark.parametrize(("dag", "said"), [(HELLO[0], "Hello from"), (WORD_COUNT[0], "the most frequent word")])
+def test_dags_of_the_repository_run_and_their_logs_outlive_their_pods(dag: str, said: str, run: Run, airflow_store: Any) -> None:
+    prefix = f"logs/airflow-logs/dag_id={dag}/run_id={run.runs[dag]}/"
     keys = [entry["Key"] for entry in airflow_store.list_objects_v2(Bucket="datalake", Prefix=prefix).get("Contents", [])]
     assert keys, f"no log below {prefix}"
     logs = b"".join(airflow_store.get_object(Bucket="datalake", Key=key)["Body"].read() for key in keys)
-    assert b"Hello from" in logs
-    assert "Hello from" in run.task_log, "the webserver reads it where the task has put it"
+    assert said in logs.decode()
+    assert said in run.logs[dag], "Airflow's API reads it where the task has put it"
 
 
 def test_push_shows_without_any_deploy() -> None:
-    name = f"pushed_{uuid.uuid4().hex[:8]}"
-
-    def listed() -> bool:
-        return name in airflow("dags", "list", "--output", "json")
-
+    name, airflow = f"pushed_{uuid.uuid4().hex[:8]}", AirflowApi()
     with pushed() as clone:
         (clone / f"dags/{name}.py").write_text(f"from airflow import DAG\nDAG({name!r}, schedule=None)\n")
     begin = time.monotonic()
-    wait_for("the pushed DAG", listed, 120)
+    wait_for("the pushed DAG", lambda: airflow.has(name), 120)
     print(f"a push shows after {time.monotonic() - begin:.0f} s")
     with pushed() as clone:
         (clone / f"dags/{name}.py").unlink()
-    wait_for("the end of the removed DAG", lambda: not listed(), 120)
+    wait_for("the end of the removed DAG", lambda: not airflow.has(name), 120)
 
 
 def test_task_ran_in_a_pod_of_its_own() -> None:
     events = get("events", "--namespace", "airflow", "--field-selector", "reason=Scheduled")["items"]
-    pods = [event for event in events if event["involvedObject"]["name"].startswith(DAG.replace("_", "-"))]
+    pods = [event for event in events if event["involvedObject"]["name"].startswith(HELLO[0].replace("_", "-"))]
     assert pods
     assert all(WORKER_1.name in event["message"] for event in pods)

@@ -82,6 +82,8 @@ def _release(declaration: Mapping[str, Any]) -> Values:
     return {
         "airflowVersion": declaration["version"],
         "images": {"migrationsWaitTimeout": 600},
+        # What the account may do is the role `rbac`'s to say; the chart would let it look into every pod of the namespace (pods/exec).
+        "allowPodLaunching": False,
         "nodeSelector": declaration["node_selector"],
         "tolerations": declaration["tolerations"],
         "fernetKeySecretName": names["keys"],
@@ -139,7 +141,9 @@ def _logs(declaration: Mapping[str, Any]) -> Values:
 def _environment(declaration: Mapping[str, Any]) -> Values:
     """The environment of every container, and the private CA that it names."""
     values: Values = {}
-    variables = notifications.environment(declaration)
+    # Airflow looks for Variables in the environment first.
+    variables = {f"AIRFLOW_VAR_{name.upper()}": str(value) for name, value in declaration["variables"].items()}
+    variables |= notifications.environment(declaration)
     if declaration["ca_config_map"]:
         values |= {"volumes": [trust.volume(declaration["ca_config_map"])], "volumeMounts": [trust.mount()]}
         variables |= trust.environment()

@@ -28,5 +28,7 @@ def values(declaration: Mapping[str, Any], annotations: dict[str, str]) -> dict[
     }
     keys, processes = declaration["secrets"]["keys"], {"workers": str(declaration["webserver_workers"])}
     if major(declaration) < 3:
-        return {"webserver": part, "webserverSecretKeySecretName": keys, "config": {"webserver": processes}}
+        # Scripts give name and password; the page goes by its session.
+        api = {"auth_backends": "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session"}
+        return {"webserver": part, "webserverSecretKeySecretName": keys, "config": {"webserver": processes, "api": api}}
     return {"apiServer": part, "apiSecretKeySecretName": keys, "jwtSecretName": keys, "config": {"api": processes}}

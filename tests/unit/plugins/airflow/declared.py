@@ -38,6 +38,7 @@ def declaration(version: str = "2.10.4", chart: str = "1.16.0", **changes: Any) 
         "scripts": {name: (ROLE / f"files/{name}.py").read_text() for name in ("s3_sync", "local_settings")},
         "remote_logs": {"folder": "s3://datalake/logs/airflow-logs", "connection": "minio"},
         "connections_secret": "airflow-connections",
+        "variables": {},
         "database": {
             "host": "postgresql.airflow",
             "port": 5432,

@@ -109,6 +109,17 @@ def test_private_ca_reaches_every_client() -> None:
     assert values["volumes"] == [{"name": "data-platform-ca", "configMap": {"name": "data-platform-ca"}}]
 
 
+def test_variables_are_in_the_environment_of_every_container_and_task() -> None:
+    values = derive(declaration(ca_config_map="", variables={"spark_namespace": "spark-jobs", "retries": 3}), {})
+    environment = {variable["name"]: variable["value"] for variable in yaml.safe_load(values["extraEnv"])}
+    assert environment == {"AIRFLOW_VAR_SPARK_NAMESPACE": "spark-jobs", "AIRFLOW_VAR_RETRIES": "3"}
+
+
+@pytest.mark.parametrize(("chart", "version"), PAIRS)
+def test_the_chart_grants_the_account_nothing(chart: str, version: str) -> None:
+    assert derive(declaration(version, chart), {})["allowPodLaunching"] is False
+
+
 def test_without_a_private_ca_nothing_is_said_of_one() -> None:
     values = derive(declaration(ca_config_map=""), {})
     assert not {"extraEnv", "volumes", "volumeMounts"} & set(values)
