@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from lab import object_store, secret_store
-from lab.settings import STATE
+from tests import tunnel
 from tests.object_store.calls import Account
 from tests.object_store.trace import Call, traced
 from tests.platform import pipeline
 from tests.platform.reality import kubectl, s3, secret, wait_for
+from tests.tunnel import Computer
 
 
 @pytest.fixture(scope="session")
@@ -62,22 +60,8 @@ def run() -> Iterator[Run]:
     kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", application)
 
 
-OUTSIDE = ["nsenter", f"--net={os.environ['LAB_OUTSIDE']}"]
-"""Runs a command where the lab's user is: on the machine itself, not in the lab's LAN."""
-
-
-@pytest.fixture
-def tunnel() -> Iterator[Callable[[str], str]]:
-    """The tunnel as its user opens it; yields what fetches a page through it."""
-    first_line = (STATE / "tunnel.ssh_config").read_text().splitlines()[0]
-    process = subprocess.Popen([*OUTSIDE, *shlex.split(first_line.partition("Open with: ")[2])], stderr=subprocess.PIPE)
-
-    def fetch(path: str) -> str:
-        argv = [*OUTSIDE, "curl", "--silent", "--fail", "--max-time", "10", f"http://127.0.0.1:8080{path}"]
-        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-
-    try:
-        yield fetch
-    finally:
-        process.terminate()
-        process.wait(10)
+@pytest.fixture(scope="session")
+def computer() -> Iterator[Computer]:
+    """The user's computer, with the tunnel open."""
+    with tunnel.opened() as computer:
+        yield computer

@@ -14,6 +14,7 @@ from tests.platform.reality import get, kubectl, on, wait_for
 
 DAG = "example_hello"
 TASK = "say_hello"
+MAY_END = "/tmp/may-end"
 AIRFLOW_ACCOUNT = "system:serviceaccount:airflow:airflow-sa"
 
 READ_LOG = """
@@ -56,11 +57,12 @@ def task_log(run: str) -> str:
     return kubectl("exec", "--namespace", "airflow", *words)
 
 
-def create_example(example: str, image: str) -> str:
+def create_example(example: str, image: str, **changes: Any) -> str:
     """Create an example's SparkApplication as Airflow does, with the lab's image and a name of its own."""
     application = yaml.safe_load((CHECKOUT / "examples" / example).read_text())
     name = f"{application['metadata']['name']}-{uuid.uuid4().hex[:8]}"
     application["metadata"]["name"] = name
+    application["spec"].update(changes)
     application["spec"]["image"] = (components.path(image) / "name").read_text().strip()
     kubectl("create", "--filename=-", stdin=yaml.safe_dump(application), identity=AIRFLOW_ACCOUNT)
     return name
@@ -68,10 +70,28 @@ def create_example(example: str, image: str) -> str:
 
 def create_word_count() -> str:
     """Create the example that works in the object store, with its script."""
-    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "spark-s3a-example", "namespace": "spark-jobs"}}
-    data = {"wordcount.py": (CHECKOUT / "examples/wordcount.py").read_text()}
-    kubectl("apply", "--filename=-", stdin=json.dumps({**script, "data": data}))
+    _scripts()
     return create_example("spark-s3a.yaml", "image-spark-s3a")
+
+
+def create_waiting() -> str:
+    """Create an application with an event log whose pages stay until it is released."""
+    _scripts()
+    return create_example(
+        "spark-s3a.yaml", "image-spark-s3a", mainApplicationFile="local:///opt/spark-s3a-example/waiting.py", arguments=[MAY_END]
+    )
+
+
+def release(name: str) -> None:
+    """Let an application that waits come to its end."""
+    kubectl("exec", "--namespace", "spark-jobs", f"{name}-driver", "--", "touch", MAY_END)
+
+
+def _scripts() -> None:
+    """Have the scripts of the applications where the example mounts them."""
+    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "spark-s3a-example", "namespace": "spark-jobs"}}
+    files = (CHECKOUT / "examples/wordcount.py", CHECKOUT / "tests/platform/waiting.py")
+    kubectl("apply", "--filename=-", stdin=json.dumps({**script, "data": {file.name: file.read_text() for file in files}}))
 
 
 def completed(name: str) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from lab.settings import WORKER_1
 from tests.platform.conftest import Run
 from tests.platform.pipeline import DAG
 from tests.platform.reality import get, wait_for
+from tests.tunnel import Computer
 
 
-def test_health_through_the_tunnel(tunnel: Callable[[str], str]) -> None:
-    health = json.loads(wait_for("an answer of /health through the tunnel", lambda: tunnel("/health"), 60))
+def test_health_through_the_tunnel(computer: Computer) -> None:
+    health = json.loads(wait_for("an answer of /health through the tunnel", lambda: computer.fetch("/health"), 60))
     assert health["metadatabase"]["status"] == "healthy"
     assert health["scheduler"]["status"] == "healthy"
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -51,7 +52,8 @@ def evaluate(directory: Path, **overrides: Any) -> dict[str, Any]:
     playbook, result = directory / "play.yml", directory / "result.json"
     playbook.write_text(PLAYBOOK.format(roles=ROLES, result=result))
     command = [sys.executable, "-m", "ansible", "playbook", str(playbook), "--extra-vars", json.dumps(overrides)]
-    subprocess.run(command, check=True, cwd=directory, capture_output=True)
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    subprocess.run(command, check=True, cwd=directory, capture_output=True, env=environment)
     evaluated: dict[str, Any] = json.loads(result.read_text())
     return evaluated
 
@@ -134,12 +136,14 @@ def test_the_operator_may_touch_pods_in_the_job_namespaces_only(rendered: Object
     assert [key for key, one in roles.items() if touches_pods(one)] == [("Role", "spark-jobs", "spark-operator-controller")]
 
 
-def test_no_hook_runs_unless_the_definitions_are_to_be_upgraded(rendered: Objects, tmp_path: Path) -> None:
+def test_no_hook_of_the_chart_runs(rendered: Objects) -> None:
     assert not [key for key in rendered if key[0] == "Job"]
-    upgrading = evaluate(tmp_path, spark_operator_upgrade_crds=True, platform_image_registry="registry.lan")
-    (job,) = [one for key, one in objects(template(tmp_path, upgrading["values"])).items() if key[0] == "Job"]
-    (hook,) = job["spec"]["template"]["spec"]["containers"]
-    assert hook["image"] == "registry.lan/ghcr.io/kubeflow/spark-operator/kubectl:2.5.2"
+
+
+def test_the_chart_says_its_version_where_the_role_looks_for_it(rendered: Objects) -> None:
+    labels = rendered["Deployment", "", "spark-operator-controller"]["metadata"]["labels"]
+    versions = yaml.safe_load((ROLES / "platform/defaults/main/versions.yml").read_text())
+    assert labels["helm.sh/chart"].endswith(f"-{versions['platform_versions_spark_operator']}")
 
 
 def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
@@ -147,9 +151,7 @@ def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
         tmp_path,
         platform_image_registry="registry.lan",
         platform_spark_job_namespaces=["etl", "ml"],
-        spark_operator_ui_ingress_enabled=True,
-        spark_operator_ui_ingress_class="traefik",
-        spark_operator_ui_ingress_annotations={"a": "b"},
+        platform_ingress_annotations={"a": "b"},
         spark_operator_values={"controller": {"logLevel": "debug"}},
     )
     rendered = objects(template(tmp_path, evaluated["values"]))
@@ -159,10 +161,29 @@ def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
         "--namespaces=etl,ml",
         "--ingress-url-format=/{{$appNamespace}}/{{$appName}}",
         "--ingress-class-name=traefik",
-        '--ingress-annotations={"a":"b"}',
         "--zap-log-level=debug",
         "--controller-threads=4",
     } <= set(controller["args"])
+    (annotations,) = [word.partition("=")[2] for word in controller["args"] if word.startswith("--ingress-annotations=")]
+    assert json.loads(annotations)["a"] == "b"
+    assert json.loads(annotations)["traefik.ingress.kubernetes.io/router.pathmatcher"] == "PathRegexp"
+
+
+@pytest.mark.parametrize("kind", ["none", "other"])
+def test_no_page_where_nobody_knows_how_to_cut_its_path_off(tmp_path: Path, kind: str) -> None:
+    evaluated = evaluate(tmp_path, platform_ingress_controller=kind)
+    arguments = container(objects(template(tmp_path, evaluated["values"])), "controller")["args"]
+    assert not [word for word in arguments if word.startswith("--ingress")]
+
+
+def test_a_public_name_is_in_front_of_every_page(tmp_path: Path) -> None:
+    named = {"platform_ingress_host": "data.example.org", "platform_ingress_tls_secret": "data-tls"}
+    evaluated = evaluate(tmp_path, platform_ingress_controller="nginx", **named)
+    arguments = container(objects(template(tmp_path, evaluated["values"])), "controller")["args"]
+    assert "--ingress-url-format=data.example.org/{{$appNamespace}}/{{$appName}}" in arguments
+    assert "--ingress-class-name=nginx" in arguments
+    (certificates,) = [word.partition("=")[2] for word in arguments if word.startswith("--ingress-tls=")]
+    assert json.loads(certificates) == [{"hosts": ["data.example.org"], "secretName": "data-tls"}]
 
 
 def test_another_release_name_is_waited_for_too(tmp_path: Path) -> None:

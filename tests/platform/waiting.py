@@ -1,0 +1,13 @@
+"""The script of an application that waits with its pages open: it counts, so that there is something to see, and ends when told to."""
+
+import sys
+import time
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+may_end = Path(sys.argv[1])
+with SparkSession.builder.getOrCreate() as spark:
+    spark.range(1000).selectExpr("id % 7 AS day").groupBy("day").count().collect()
+    while not may_end.exists():
+        time.sleep(0.5)
