@@ -73,6 +73,6 @@ GIT_REPOSITORY = "data-platform-core"
 
 IMAGES = {
     WORKER_1.name: ("image-pause", "image-postgres", "image-airflow", "image-git-sync"),
-    WORKER_2.name: ("image-pause", "image-spark", "image-spark-s3a", "image-spark-operator"),
+    WORKER_2.name: ("image-pause", "image-spark", "image-spark-s3a", "image-spark-operator", "image-traefik"),
 }
 """The images that each node holds; there is no image registry in the lab."""

@@ -277,6 +277,13 @@ MACHINE = Rootfs(
     disabled=("containerd.service", "e2scrub_reap.service"),
 )
 
+BROWSER = Rootfs(
+    name="browser",
+    version="12",
+    system=System(packages=("chromium-headless-shell", "fonts-dejavu-core"), remove=("usr/share/icons",)),
+)
+"""A web browser without a screen, for the tests that look at pages as people do."""
+
 MACHINE_VM = VirtualMachine(
     name="machine-vm",
     version="12",

@@ -152,6 +152,12 @@ TOOLS = (
         rename=(("operator", "spark-operator"),),
         copies=(("charts/spark-operator-chart", "spark-operator-chart"),),
     ),
+    GoTool(
+        name="traefik",
+        version="3.5.3",
+        module="github.com/traefik/traefik/v3",
+        stamps=("github.com/traefik/traefik/v3/pkg/version.Version=3.5.3",),
+    ),
     GoTool(name="coredns", version="1.12.1", module="github.com/coredns/coredns"),
     GoTool(name="pause", version="1"),
 )

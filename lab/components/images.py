@@ -437,4 +437,12 @@ IMAGES = (
         parent="image-spark",
         programs=(("spark-operator", "spark-operator", "usr/bin/spark-operator"),),
     ),
+    Image(
+        name="image-traefik",
+        version="3.5.3",
+        reference="docker.io/library/traefik:v3.5.3",
+        config=Config(("/entrypoint.sh",), ("traefik",), (("PATH", _PATH),)),
+        system=System(packages=("ca-certificates", "tzdata")),
+        programs=(("traefik", "traefik", "usr/local/bin/traefik"),),
+    ),
 )

@@ -11,7 +11,8 @@ author: The homelab.data_platform contributors (@homelab)
 version_added: 0.1.0
 short_description: Objects of Spark's History Server for a declaration
 description:
-  - Gives the namespace, the ConfigMap, the Service and the Deployment of a History Server that reads event logs in an object store.
+  - Gives the namespace, the ConfigMap, the Service, the Deployment and the Ingress of a History Server that reads event logs in an object
+    store.
   - Keys are in none of them. The pod takes them from the environment, and that from a Secret.
 options:
   _input:
@@ -37,6 +38,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import IngressError
 from ansible_collections.homelab.data_platform.plugins.module_utils.spark_history_server import SparkHistoryServerError, objects
 
 
@@ -44,7 +46,7 @@ def spark_history_server(declaration: dict[str, Any]) -> list[dict[str, Any]]:
     """Objects of the History Server for a declaration."""
     try:
         return objects(declaration)
-    except SparkHistoryServerError as error:
+    except (SparkHistoryServerError, IngressError) as error:
         raise AnsibleFilterError(str(error)) from error
 
 

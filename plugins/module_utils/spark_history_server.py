@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from ansible_collections.homelab.data_platform.plugins.module_utils import ca_files
+from ansible_collections.homelab.data_platform.plugins.module_utils.ingress import rules
 
 Object = dict[str, Any]
 
@@ -47,8 +48,9 @@ class SparkHistoryServerError(ValueError):
 
 
 def objects(declaration: Mapping[str, Any]) -> list[Object]:
-    """Return the namespace, the configuration, the Service and the Deployment, whose pod restarts when the configuration changes.
+    """Return the namespace, the configuration, the Service, the Deployment and, where there is a controller, two Ingresses.
 
+    The pod restarts when the configuration changes.
     The keys and the CA are other roles' to keep; those restart what reads them.
     """
     _check_log_directory(declaration["log_directory"])
@@ -56,7 +58,8 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
     metadata = {"name": declaration["name"], "namespace": declaration["namespace"], "labels": labels}
     data = _configuration(declaration)
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    port = {"name": "ui", "port": PORT, "targetPort": "ui", "protocol": "TCP"}
+    port: Object = {"name": "ui", "port": PORT, "targetPort": "ui", "protocol": "TCP"}
+    ingress = declaration["ingress"]
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": declaration["namespace"]}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
@@ -73,6 +76,16 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
                 "template": {"metadata": {"labels": labels, "annotations": {"checksum/configuration": digest}}, "spec": _pod(declaration)},
             },
         },
+        *(_ingresses(ingress, metadata, {"service": {"name": declaration["name"], "port": {"name": port["name"]}}}) if ingress else []),
+    ]
+
+
+def _ingresses(ingress: Mapping[str, Any], metadata: Mapping[str, Any], backend: Object) -> list[Object]:
+    """Its own page; and, where an application has none any more, a page that knows the ended ones instead of an error."""
+    ended = {**metadata, "name": f"{metadata['name']}-ended"}
+    return [
+        rules.below(ingress, ingress["path"], metadata, backend),
+        rules.instead(ingress, [f"/{namespace}" for namespace in ingress["job_namespaces"]], ended, backend),
     ]
 
 
@@ -94,6 +107,7 @@ def _configuration(declaration: Mapping[str, Any]) -> dict[str, str]:
         "spark.history.fs.cleaner.enabled": _text(cleaner["enabled"]),
         "spark.history.fs.cleaner.interval": cleaner["interval"],
         "spark.history.fs.cleaner.maxAge": cleaner["max_age"],
+        **_behind(declaration["ingress"]),
         **{f"{HADOOP_PREFIX}{name}": value for name, value in S3A.items()},
         **{name: _text(value) for name, value in declaration["properties"].items()},
     }
@@ -103,6 +117,11 @@ def _configuration(declaration: Mapping[str, Any]) -> dict[str, str]:
     if declaration["jars"]:
         data[FETCH_SCRIPT] = declaration["fetch_script"]
     return data
+
+
+def _behind(ingress: Mapping[str, Any]) -> dict[str, str]:
+    """How its own links and redirects lead back through the Ingress, which cuts the path off. The path in both would double it."""
+    return {"spark.ui.proxyBase": ingress["path"], "spark.ui.proxyRedirectUri": "/"} if ingress else {}
 
 
 def _text(value: Any) -> str:

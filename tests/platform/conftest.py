@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from lab import object_store, secret_store
-from lab.settings import STATE
+from tests import tunnel
 from tests.object_store.calls import Account
 from tests.object_store.conftest import remove_objects
 from tests.object_store.trace import Call, traced
@@ -20,6 +17,7 @@ from tests.platform import pipeline
 from tests.platform.airflow_api import AirflowApi
 from tests.platform.audit import Audit, Request
 from tests.platform.reality import kubectl, s3, secret, wait_for
+from tests.tunnel import Computer
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +64,7 @@ def run() -> Iterator[Run]:
     with traced(root) as trace:
         conf = {"example_hello": {}, "word_count": {"input": f"s3a://datalake/{INPUT}"}}
         tasks = dict([pipeline.HELLO, pipeline.WORD_COUNT])
-        pi = pipeline.create_example("spark-pi.yaml", "image-spark")
+        pi = pipeline.create_pi()
         runs = {dag: airflow.trigger(dag, **conf[dag]) for dag in tasks}
         ends = {dag: airflow.finish(dag, run) for dag, run in runs.items()}
         assert set(ends.values()) == {"success"}, {dag: airflow.log(dag, runs[dag], task) for dag, task in tasks.items()}
@@ -86,22 +84,8 @@ def run() -> Iterator[Run]:
     remove_objects(root, "datalake", INPUT)
 
 
-OUTSIDE = ["nsenter", f"--net={os.environ['LAB_OUTSIDE']}"]
-"""Runs a command where the lab's user is: on the machine itself, not in the lab's LAN."""
-
-
-@pytest.fixture
-def tunnel() -> Iterator[Callable[[str], str]]:
-    """The tunnel as its user opens it; yields what fetches a page through it."""
-    first_line = (STATE / "tunnel.ssh_config").read_text().splitlines()[0]
-    process = subprocess.Popen([*OUTSIDE, *shlex.split(first_line.partition("Open with: ")[2])], stderr=subprocess.PIPE)
-
-    def fetch(path: str) -> str:
-        argv = [*OUTSIDE, "curl", "--silent", "--fail", "--max-time", "10", f"http://127.0.0.1:8080{path}"]
-        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-
-    try:
-        yield fetch
-    finally:
-        process.terminate()
-        process.wait(10)
+@pytest.fixture(scope="session")
+def computer() -> Iterator[Computer]:
+    """The user's computer, with the tunnel open."""
+    with tunnel.opened() as computer:
+        yield computer

@@ -10,12 +10,14 @@ import yaml
 
 from lab import components
 from lab.settings import CHECKOUT, WORKER_2
+from tests import examples
 from tests.platform.airflow_api import AirflowApi
 from tests.platform.reality import get, kubectl, on, wait_for
 
 HELLO = ("example_hello", "say_hello")
 WORD_COUNT = ("word_count", "count")
 """The example DAGs, each with its task."""
+MAY_END = "/tmp/may-end"
 AIRFLOW_ACCOUNT = "system:serviceaccount:airflow:airflow-sa"
 
 
@@ -38,9 +40,24 @@ def task_log(run: str) -> str:
     return AirflowApi().log(dag, run, task)
 
 
-def create_example(example: str, image: str) -> str:
-    """Create an example's SparkApplication as Airflow does, with the lab's image and a name of its own."""
-    application = yaml.safe_load((CHECKOUT / "examples" / example).read_text())
+def create_pi() -> str:
+    """Create Pi."""
+    return _create(examples.pi(), "image-spark")
+
+
+def create_waiting() -> str:
+    """Create the word count's application with another script, so that its pages stay until it is released."""
+    script = (CHECKOUT / "tests/platform/waiting.py").read_text()
+    return _create(examples.word_count(output=MAY_END, script=script), "image-spark-s3a")
+
+
+def release(name: str) -> None:
+    """Let an application that waits come to its end."""
+    kubectl("exec", "--namespace", "spark-jobs", f"{name}-driver", "--", "touch", MAY_END)
+
+
+def _create(application: dict[str, Any], image: str) -> str:
+    """Create a SparkApplication as Airflow does, with the lab's image and a name of its own."""
     name = f"{application['metadata']['name']}-{uuid.uuid4().hex[:8]}"
     application["metadata"]["name"] = name
     application["spec"]["image"] = (components.path(image) / "name").read_text().strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,10 +15,11 @@ from tests.platform.conftest import Run
 from tests.platform.pipeline import HELLO, WORD_COUNT
 from tests.platform.reality import get, wait_for
 from tests.repository import pushed
+from tests.tunnel import Computer
 
 
-def test_health_through_the_tunnel(tunnel: Callable[[str], str]) -> None:
-    health = json.loads(wait_for("an answer of /health through the tunnel", lambda: tunnel("/health"), 60))
+def test_health_through_the_tunnel(computer: Computer) -> None:
+    health = json.loads(wait_for("an answer of /health through the tunnel", lambda: computer.fetch("/health"), 60))
     assert health["metadatabase"]["status"] == "healthy"
     assert health["scheduler"]["status"] == "healthy"
 

@@ -14,7 +14,15 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any, Optional
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import dags, executors, images, notifications, trust, web
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import (
+    dags,
+    executors,
+    images,
+    ingress,
+    notifications,
+    trust,
+    web,
+)
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart_keys import check_keys
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import (
     FIRST_CHART_WITH_CREATE_USER_SWITCH,
@@ -56,6 +64,7 @@ def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
         _components(declaration, annotations),
         images.values(declaration),
         web.values(declaration, annotations),
+        ingress.values(declaration),
         executors.values(declaration),
         dags.values(declaration),
         _logs(declaration),

@@ -15,7 +15,8 @@ UI_PORT = 8080
 
 def values(declaration: Mapping[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
     """Return the values of the web interface, its key and its Service."""
-    port: dict[str, Any] = {"name": "airflow-ui", "port": UI_PORT}
+    # The chart's Ingress goes by the name.
+    port: dict[str, Any] = {"name": "airflow-ui" if major(declaration) < 3 else "api-server", "port": UI_PORT}
     service: dict[str, Any] = {"type": "ClusterIP", "ports": [port]}
     if declaration["node_port"]:
         service["type"] = "NodePort"

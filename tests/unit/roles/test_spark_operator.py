@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -17,10 +18,11 @@ import pytest
 import yaml
 
 from lab import components
+from tests import examples
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "roles"
-EXAMPLES = ("spark-pi", "spark-s3a")
+EXAMPLES = {"spark-pi": examples.pi, "word_count": examples.word_count}
 
 PLAYBOOK = """
 - hosts: localhost
@@ -51,7 +53,8 @@ def evaluate(directory: Path, **overrides: Any) -> dict[str, Any]:
     playbook, result = directory / "play.yml", directory / "result.json"
     playbook.write_text(PLAYBOOK.format(roles=ROLES, result=result))
     command = [sys.executable, "-m", "ansible", "playbook", str(playbook), "--extra-vars", json.dumps(overrides)]
-    subprocess.run(command, check=True, cwd=directory, capture_output=True)
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    subprocess.run(command, check=True, cwd=directory, capture_output=True, env=environment)
     evaluated: dict[str, Any] = json.loads(result.read_text())
     return evaluated
 
@@ -134,12 +137,14 @@ def test_the_operator_may_touch_pods_in_the_job_namespaces_only(rendered: Object
     assert [key for key, one in roles.items() if touches_pods(one)] == [("Role", "spark-jobs", "spark-operator-controller")]
 
 
-def test_no_hook_runs_unless_the_definitions_are_to_be_upgraded(rendered: Objects, tmp_path: Path) -> None:
+def test_no_hook_of_the_chart_runs(rendered: Objects) -> None:
     assert not [key for key in rendered if key[0] == "Job"]
-    upgrading = evaluate(tmp_path, spark_operator_upgrade_crds=True, platform_image_registry="registry.lan")
-    (job,) = [one for key, one in objects(template(tmp_path, upgrading["values"])).items() if key[0] == "Job"]
-    (hook,) = job["spec"]["template"]["spec"]["containers"]
-    assert hook["image"] == "registry.lan/ghcr.io/kubeflow/spark-operator/kubectl:2.5.2"
+
+
+def test_the_chart_says_its_version_where_the_role_looks_for_it(rendered: Objects) -> None:
+    labels = rendered["Deployment", "", "spark-operator-controller"]["metadata"]["labels"]
+    versions = yaml.safe_load((ROLES / "platform/defaults/main/versions.yml").read_text())
+    assert labels["helm.sh/chart"].endswith(f"-{versions['platform_versions_spark_operator']}")
 
 
 def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
@@ -147,9 +152,7 @@ def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
         tmp_path,
         platform_image_registry="registry.lan",
         platform_spark_job_namespaces=["etl", "ml"],
-        spark_operator_ui_ingress_enabled=True,
-        spark_operator_ui_ingress_class="traefik",
-        spark_operator_ui_ingress_annotations={"a": "b"},
+        platform_ingress_annotations={"a": "b"},
         spark_operator_values={"controller": {"logLevel": "debug"}},
     )
     rendered = objects(template(tmp_path, evaluated["values"]))
@@ -159,10 +162,29 @@ def test_the_inventory_reaches_the_chart(tmp_path: Path) -> None:
         "--namespaces=etl,ml",
         "--ingress-url-format=/{{$appNamespace}}/{{$appName}}",
         "--ingress-class-name=traefik",
-        '--ingress-annotations={"a":"b"}',
         "--zap-log-level=debug",
         "--controller-threads=4",
     } <= set(controller["args"])
+    (annotations,) = [word.partition("=")[2] for word in controller["args"] if word.startswith("--ingress-annotations=")]
+    assert json.loads(annotations)["a"] == "b"
+    assert json.loads(annotations)["traefik.ingress.kubernetes.io/router.pathmatcher"] == "PathRegexp"
+
+
+@pytest.mark.parametrize("kind", ["none", "other"])
+def test_no_page_where_nobody_knows_how_to_cut_its_path_off(tmp_path: Path, kind: str) -> None:
+    evaluated = evaluate(tmp_path, platform_ingress_controller=kind)
+    arguments = container(objects(template(tmp_path, evaluated["values"])), "controller")["args"]
+    assert not [word for word in arguments if word.startswith("--ingress")]
+
+
+def test_a_public_name_is_in_front_of_every_page(tmp_path: Path) -> None:
+    named = {"platform_ingress_host": "data.example.org", "platform_ingress_tls_secret": "data-tls"}
+    evaluated = evaluate(tmp_path, platform_ingress_controller="nginx", **named)
+    arguments = container(objects(template(tmp_path, evaluated["values"])), "controller")["args"]
+    assert "--ingress-url-format=data.example.org/{{$appNamespace}}/{{$appName}}" in arguments
+    assert "--ingress-class-name=nginx" in arguments
+    (certificates,) = [word.partition("=")[2] for word in arguments if word.startswith("--ingress-tls=")]
+    assert json.loads(certificates) == [{"hosts": ["data.example.org"], "secretName": "data-tls"}]
 
 
 def test_another_release_name_is_waited_for_too(tmp_path: Path) -> None:
@@ -194,19 +216,13 @@ def validator(rendered: Objects) -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(strict(schema))
 
 
-def example(name: str) -> dict[str, Any]:
-    """Return a SparkApplication that the project ships."""
-    application: dict[str, Any] = yaml.safe_load((ROOT / f"examples/{name}.yaml").read_text())
-    return application
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_are_what_the_operator_accepts(validator: jsonschema.Draft7Validator, name: str) -> None:
-    assert [error.message for error in validator.iter_errors(example(name))] == []
+    assert [error.message for error in validator.iter_errors(EXAMPLES[name]())] == []
 
 
 def test_a_misspelt_field_would_be_found(validator: jsonschema.Draft7Validator) -> None:
-    application = example("spark-pi")
+    application = examples.pi()
     application["spec"]["driver"]["coreRequests"] = application["spec"]["driver"].pop("coreRequest")
     assert "coreRequests" in "".join(error.message for error in validator.iter_errors(application))
 
@@ -214,26 +230,24 @@ def test_a_misspelt_field_would_be_found(validator: jsonschema.Draft7Validator) 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_run_the_platforms_spark_as_its_account(name: str) -> None:
     versions, general = (yaml.safe_load((ROLES / f"platform/defaults/main/{file}.yml").read_text()) for file in ("versions", "general"))
-    spec = example(name)["spec"]
+    application = EXAMPLES[name]()
+    spec = application["spec"]
     assert spec["sparkVersion"] == versions["platform_versions_spark"]
     assert spec["image"].partition(":")[2].startswith(f"{versions['platform_versions_spark']}-")
     assert spec["driver"]["serviceAccount"] == general["platform_spark_service_account"]
-    assert [example(name)["metadata"]["namespace"]] == general["platform_spark_job_namespaces"]
+    assert [application["metadata"]["namespace"]] == general["platform_spark_job_namespaces"]
 
 
 def test_pi_runs_in_the_platforms_image() -> None:
     versions = yaml.safe_load((ROLES / "platform/defaults/main/versions.yml").read_text())
     repository = versions["platform_spark_image_repository"].rpartition("}}")[2].strip()
-    assert example("spark-pi")["spec"]["image"].partition(":")[0] == repository
+    assert examples.pi()["spec"]["image"].partition(":")[0] == repository
 
 
-def test_what_the_example_with_s3_mounts_is_there_and_what_it_logs_is_read() -> None:
+def test_what_the_word_count_mounts_is_there_and_what_it_logs_is_read() -> None:
     general = yaml.safe_load((ROLES / "platform/defaults/main/general.yml").read_text())
     history = yaml.safe_load((ROLES / "spark_history_server/defaults/main.yml").read_text())
-    spec = example("spark-s3a")["spec"]
-    mounts = {mount["name"]: mount["path"] for mount in spec["driver"]["configMaps"]}
-    assert set(mounts) == {general["platform_ca_config_map"], "spark-s3a-example"}
-    place, _slash, file = spec["mainApplicationFile"].rpartition("/")
-    assert place == f"local://{mounts['spark-s3a-example']}"
-    assert (ROOT / "examples" / file).is_file()
+    spec = examples.word_count()["spec"]
+    assert {mount["name"] for mount in spec["driver"]["configMaps"]} == {general["platform_ca_config_map"]}
+    assert spec["driver"]["annotations"]["word-count/count.py"].strip() == (ROOT / "examples/dags/word_count/count.py").read_text().strip()
     assert spec["sparkConf"]["spark.eventLog.dir"] == history["spark_history_server_log_directory"]

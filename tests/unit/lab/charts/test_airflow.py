@@ -90,6 +90,7 @@ OBJECTS = {
     ("ConfigMap", "airflow-config"),
     ("Deployment", "airflow-scheduler"),
     ("Deployment", "airflow-webserver"),
+    ("Ingress", "airflow-ingress"),
     ("Job", "airflow-run-airflow-migrations"),
     ("Role", "airflow-pod-launcher-role"),
     ("Role", "airflow-pod-log-reader-role"),

@@ -51,6 +51,7 @@ def declaration(version: str = "2.10.4", chart: str = "1.16.0", **changes: Any) 
         "notifications": {},
         "secrets": {use: f"airflow-{use}" for use in ("keys", "database", "admin", "broker", "git", "notifications")},
         "node_port": 30998,
+        "ingress": {},
         "node_selector": {"workload": "orchestration"},
         "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "orchestration", "effect": "NoSchedule"}],
         "resources": yaml.safe_load((ROLE / "defaults/main.yml").read_text())["airflow_resources"],
