@@ -89,9 +89,14 @@ class Diagnosis:
                 yield pod
 
     def _pod(self, pod: Object) -> Iterator[Cause]:
-        yield from container_causes(pod)
-        scheduled = condition_of(pod, "PodScheduled")
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        causes = list(container_causes(pod))
+        if any(cause.kind == "image" for cause in causes):
+            # Older kubelets tell of a registry's answer in an event only.
+            said = [str(event.get("message")) for event in self._events("Pod", name, namespace) if event.get("reason") == "Failed"]
+            causes = list(container_causes(pod, next((text for text in reversed(said) if text.startswith("Failed to pull")), "")))
+        yield from causes
+        scheduled = condition_of(pod, "PodScheduled")
         if scheduled.get("status") == "False":
             yield from self._unscheduled(pod, str(scheduled.get("message", scheduled.get("reason"))))
         elif _not_started(pod):
@@ -145,7 +150,8 @@ class Diagnosis:
             kind, name = owner.get("kind", "ReplicaSet"), owner["metadata"]["name"]
             failed = [event for event in self.warnings(kind, name, namespace) if event.get("reason") == "FailedCreate"]
             told = condition_of(owner, "ReplicaFailure")
-            message = told.get("message") if told.get("status") == "True" else failed[-1]["message"] if failed else ""
+            # The condition keeps the words of the first time.
+            message = failed[-1]["message"] if failed else told.get("message") if told.get("status") == "True" else ""
             if message:
                 webhook, endpoints = self._webhook(webhook_of(message))
                 yield owner["metadata"]["uid"], refusal_cause(f"{kind} {namespace}/{name}", namespace, message, webhook, endpoints)

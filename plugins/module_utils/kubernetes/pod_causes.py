@@ -52,11 +52,11 @@ _REFERENCES = re.compile(
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap", "config": "ConfigMap"}
 
 
-def container_causes(pod: Object) -> Iterator[Cause]:
-    """What keeps its containers from running."""
+def container_causes(pod: Object, answer: str = "") -> Iterator[Cause]:
+    """What keeps its containers from running; ``answer`` is what kubelet said last of an image that it could not pull."""
     status = pod.get("status", {})
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        cause = _container_cause(pod, container)
+        cause = _container_cause(pod, container, answer)
         if cause:
             yield cause
 
@@ -88,13 +88,13 @@ def pod_name(pod: Object) -> str:
     return f"Pod {pod['metadata'].get('name', '')}"
 
 
-def _container_cause(pod: Object, container: Object) -> Cause | None:
+def _container_cause(pod: Object, container: Object, answer: str) -> Cause | None:
     name, restarts = container["name"], container.get("restartCount", 0)
     waiting = container.get("state", {}).get("waiting") or {}
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated") or {}
     reason, message = waiting.get("reason", ""), one_line(waiting.get("message", ""))
     if reason in IMAGE_REASONS:
-        return _image(pod, name, str(container.get("image")), reason, message)
+        return _image(pod, name, str(container.get("image")), reason, message if _WRAPPING.sub("", message) else one_line(answer))
     if reason in CONFIGURATION_REASONS:
         text = f"container {name} cannot be started ({reason}): {message}"
         general = Cause("configuration", pod_name(pod), text, "correct what it names in the container's settings", PATIENCE, name)

@@ -50,6 +50,9 @@ def _webhook(subject: str, name: str, said: str, webhook: Object | None, endpoin
     service = _SERVICE.search(said)
     place = f"Service {service['namespace']}/{service['service']}" if service else "its address"
     head = f"its pods are refused, since the admission webhook {name}"
+    if "certificate is valid for" in said or "certificate is not valid for" in said:
+        reason = f"{head} is at {place}, whose certificate is for other names: {said.rpartition('x509: ')[2]}"
+        return Cause("webhook-name", subject, reason, f"give it a certificate for {place}, or name the right service", PATIENCE)
     if "x509" in said or "certificate" in said:
         bundle = (webhook or {}).get("clientConfig", {}).get("caBundle") if webhook is not None else "unknown"
         problem = said.rpartition("x509: ")[2] or said

@@ -103,6 +103,16 @@ def test_a_container_that_ends(container: Object, kind: str, said: str) -> None:
     assert cause.hopeless(1, 3) is (kind == "crash")
 
 
+def test_a_kubelet_that_tells_of_the_registry_s_answer_in_an_event_only() -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "a:1"'}
+    late = pod({"state": {"waiting": waiting}})
+    (cause,) = container_causes(late)
+    assert cause.kind == "image"
+    answer = 'Failed to pull image "a:1": rpc error: code = NotFound desc = failed to resolve reference "a:1": a:1: not found'
+    (told,) = container_causes(late, answer)
+    assert (told.kind, told.reason) == ("image-tag", "the image a:1 of container app cannot be pulled: a:1: not found")
+
+
 def test_a_container_without_trouble() -> None:
     assert not list(container_causes(pod({"state": {"running": {}}, "ready": True, "lastState": {"terminated": {"exitCode": 1}}})))
     assert not list(container_causes(pod({"state": {"waiting": {"reason": "PodInitializing"}}})))
@@ -309,6 +319,13 @@ def test_a_quota_that_others_use_up_may_come_free() -> None:
             1,
             "webhook-no-ca",
             "has no CA to verify Service ops/hook by (its caBundle is empty)",
+        ),
+        (
+            "tls: failed to verify certificate: x509: certificate is valid for minio, minio.lab.test, not hook.ops.svc",
+            "",
+            1,
+            "webhook-name",
+            "whose certificate is for other names: certificate is valid for minio, minio.lab.test, not hook.ops.svc",
         ),
         ('service "hook" not found', "Q0E=", None, "webhook-service", "is at Service ops/hook, which does not exist"),
         ("dial tcp 10.96.172.111:443: connect: connection refused", "Q0E=", 0, "webhook-endpoints", "which has no ready pod"),
