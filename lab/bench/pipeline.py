@@ -105,7 +105,7 @@ def _push(airflow: _Airflow) -> float:
 
 
 def _commit(work: Path, message: str) -> None:
-    git = ["git", "-C", work, "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    git: list[str | Path] = ["git", "-C", work, "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     run_program([*git, "add", "--all"])
     run_program([*git, "commit", "--quiet", "--message", message])
     run_program([*git, "push", "--quiet", "origin", "HEAD:main"])
