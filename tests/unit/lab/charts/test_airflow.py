@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stand-in for Airflow's chart, rendered by helm with the role's values, and held to the official chart where one is at hand.
 
-AIRFLOW_OFFICIAL_CHART points at the directory of an official chart older than 1.17.
+AIRFLOW_OFFICIAL_CHART points at the directory of an official chart, such as 1.13.1 or 1.22.0.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import os
 import subprocess
 import sys
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils import airflow_values
 
-from lab import components
+from lab import charts, components
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLES = ROOT / "roles"
-STAND_IN = ROOT / "lab/charts/airflow"
 
 PLAYBOOK = """
 - hosts: localhost
@@ -42,30 +43,31 @@ PLAYBOOK = """
         - {{name: airflow-database, checksum: "4567"}}
   tasks:
     - ansible.builtin.copy:
-        content: "{{{{ {{'values': __airflow_helm_values, 'job': __airflow_admin_job}} | to_json }}}}"
+        content: "{{{{ {{'values': __airflow_helm_values, 'job': __airflow_admin_job, 'chart': airflow_chart_version}} | to_json }}}}"
         dest: {result}
         mode: "0600"
 """
 
 LAB = {
     "airflow_git_sync_repo": "https://git.lab.test/data-platform-core.git",
-    "airflow_image_tag": "2.10.4-python3.11",
+    "platform_versions_airflow_python": "3.11",
     "minio_url": "https://minio.lab.test:9000",
 }
+VERSIONS = ("2.10.4", "2.11.2", "3.2.2")
 
 OBJECTS = {
     ("ConfigMap", "airflow-config"),
     ("Deployment", "airflow-scheduler"),
-    ("Deployment", "airflow-webserver"),
     ("Job", "airflow-run-airflow-migrations"),
     ("Role", "airflow-pod-launcher-role"),
     ("Role", "airflow-pod-log-reader-role"),
     ("RoleBinding", "airflow-pod-launcher-rolebinding"),
     ("RoleBinding", "airflow-pod-log-reader-rolebinding"),
-    ("Service", "airflow-webserver"),
     ("ServiceAccount", "airflow-migrate-database-job"),
-    ("ServiceAccount", "airflow-webserver"),
 }
+WEBSERVER = {(kind, "airflow-webserver") for kind in ("Deployment", "Service", "ServiceAccount")}
+API_SERVER = {(kind, "airflow-api-server") for kind in ("Deployment", "Service", "ServiceAccount")}
+DAG_PROCESSOR = {(kind, "airflow-dag-processor") for kind in ("Deployment", "ServiceAccount")}
 TRIGGERER = {("Deployment", "airflow-triggerer"), ("Service", "airflow-triggerer")}
 
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -77,12 +79,13 @@ def helm() -> Path:
     return components.ensure(["helm"])["helm"] / "helm"
 
 
-@pytest.fixture(name="role", scope="module", params=["plain", "everything"])
+@pytest.fixture(name="role", scope="module", params=[(version, case) for version in VERSIONS for case in ("plain", "everything")])
 def fixture_role(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the role's values and Job as Ansible computes them, once plain and once with a private CA and the triggerer."""
     directory = tmp_path_factory.mktemp("role")
-    overrides: dict[str, Any] = dict(LAB)
-    if request.param == "everything":
+    version, case = request.param
+    overrides: dict[str, Any] = {**LAB, "platform_versions_airflow": version}
+    if case == "everything":
         (directory / "ca.crt").write_text("-----BEGIN CERTIFICATE-----\n")
         overrides |= {"platform_ca_file": str(directory / "ca.crt"), "airflow_triggerer_enabled": True}
     playbook, result = directory / "play.yml", directory / "result.json"
@@ -109,28 +112,40 @@ def render(chart: Path, values: dict[str, Any], directory: Path) -> Objects:
     return {(found["kind"], found["metadata"]["name"]): found for found in objects}
 
 
+def stand_in(role: dict[str, Any], directory: Path) -> Objects:
+    """Return the objects that the stand-in makes as the chart that the role names."""
+    return render(charts.write(role["chart"], directory / "chart"), role["values"], directory)
+
+
+def airflow(role: dict[str, Any]) -> airflow_values.Version:
+    """Return the version of Airflow."""
+    return airflow_values.parse_version(role["values"]["airflowVersion"], "airflow_version")
+
+
 def pod(found: dict[str, Any]) -> dict[str, Any]:
     template: dict[str, Any] = found["spec"]["template"]["spec"]
     return template
 
 
 def test_stand_in_makes_the_objects(role: dict[str, Any], tmp_path: Path) -> None:
-    wanted = OBJECTS | TRIGGERER if role["values"]["triggerer"]["enabled"] else OBJECTS
-    assert set(render(STAND_IN, role["values"], tmp_path)) == wanted
+    wanted = OBJECTS | (WEBSERVER if airflow(role) < (3,) else API_SERVER | DAG_PROCESSOR)
+    if role["values"]["triggerer"]["enabled"]:
+        wanted = wanted | TRIGGERER
+    assert set(stand_in(role, tmp_path)) == wanted
 
 
 def test_chart_is_linted() -> None:
-    done = subprocess.run([helm(), "lint", "--strict", STAND_IN], capture_output=True, text=True, check=False)
+    done = subprocess.run([helm(), "lint", "--strict", charts.AIRFLOW], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_task_pods_are_as_the_scheduler_makes_them(role: dict[str, Any], tmp_path: Path) -> None:
-    config = render(STAND_IN, role["values"], tmp_path)["ConfigMap", "airflow-config"]["data"]
+    config = stand_in(role, tmp_path)["ConfigMap", "airflow-config"]["data"]
     task = yaml.safe_load(config["pod_template_file.yaml"])["spec"]
     assert task["serviceAccountName"] == "airflow-sa"
     assert task["nodeSelector"] == {"workload": "orchestration"}
     assert [toleration["key"] for toleration in task["tolerations"]] == ["dedicated"]
-    assert task["containers"][0]["image"] == "docker.io/apache/airflow:2.10.4-python3.11"
+    assert task["containers"][0]["image"] == f"docker.io/apache/airflow:{role['values']['airflowVersion']}-python3.11"
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_string(config["airflow.cfg"])
     assert settings["core"]["dags_folder"] == "/opt/airflow/dags/repo/dags"
@@ -139,7 +154,7 @@ def test_task_pods_are_as_the_scheduler_makes_them(role: dict[str, Any], tmp_pat
 
 
 def test_administrators_job_reads_the_configuration_that_the_chart_makes(role: dict[str, Any], tmp_path: Path) -> None:
-    migration = pod(render(STAND_IN, role["values"], tmp_path)["Job", "airflow-run-airflow-migrations"])["containers"][0]
+    migration = pod(stand_in(role, tmp_path)["Job", "airflow-run-airflow-migrations"])["containers"][0]
     admin = pod(role["job"])["containers"][0]
     assert admin["image"] == migration["image"]
     mounts = {mount["mountPath"]: mount["name"] for mount in migration["volumeMounts"]}
@@ -153,13 +168,21 @@ def test_stand_in_equals_the_official_chart(role: dict[str, Any], tmp_path: Path
     official_chart = os.environ.get("AIRFLOW_OFFICIAL_CHART")
     if not official_chart:
         pytest.skip("AIRFLOW_OFFICIAL_CHART does not point at an official chart")
+    version = yaml.safe_load((Path(official_chart) / "Chart.yaml").read_text())["version"]
+    if is_new(version) != is_new(role["chart"]):
+        pytest.skip(f"Airflow {role['values']['airflowVersion']} has values for chart {role['chart']}, the official chart is {version}")
     official = render(Path(official_chart), role["values"], tmp_path)
-    stand_in = render(STAND_IN, role["values"], tmp_path)
-    assert set(official) == set(stand_in)
-    for name, found in stand_in.items():
+    ours = render(charts.write(version, tmp_path / "chart"), role["values"], tmp_path)
+    assert set(official) == set(ours)
+    for name, found in ours.items():
         assert comparable(found) == comparable(official[name]), name
         if name == ("ConfigMap", "airflow-config"):
             compare_configuration(found["data"], official[name]["data"])
+
+
+def is_new(chart: str) -> bool:
+    """Whether a chart is of those that want Airflow 2.11."""
+    return airflow_values.parse_version(chart, "airflow_chart_version") >= airflow_values.FIRST_CHART_WITHOUT_OLD_AIRFLOW
 
 
 def comparable(found: dict[str, Any]) -> dict[str, Any]:
@@ -174,13 +197,27 @@ def comparable(found: dict[str, Any]) -> dict[str, Any]:
         ours = {key: value for key, value in annotations.items() if not key.startswith("checksum/") or "airflow-" in key}
         kept["annotations"] = {key: value for key, value in ours.items() if key != "checksum/airflow-config"}
         template["metadata"].pop("annotations", None)
-        sort_volumes(template["spec"])
+        put_in_order(template["spec"])
     return kept
 
 
-def sort_volumes(spec: dict[str, Any]) -> None:
-    """Put the volumes into one order: theirs says nothing."""
+def put_in_order(spec: dict[str, Any]) -> None:
+    """Give a pod's lists, whose order says nothing, one order, and leave out what is said without need."""
     spec["volumes"] = sorted(spec["volumes"], key=lambda volume: str(volume["name"]))
+    drop(spec, "imagePullSecrets", [])
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        drop(container, "envFrom", [])
+        drop(container.get("startupProbe", {}), "initialDelaySeconds", 0)
+        for probe in (container[name] for name in ("livenessProbe", "startupProbe") if "exec" in container.get(name, {})):
+            probe["exec"]["command"] = [" ".join(word.split()) for word in probe["exec"]["command"]]
+        for field, key in (("env", "name"), ("volumeMounts", "mountPath")):
+            container[field] = sorted(container[field], key=itemgetter(key))
+
+
+def drop(found: dict[str, Any], key: str, value: object) -> None:
+    """Leave out what has the value that Kubernetes gives it anyway."""
+    if found.get(key) == value:
+        del found[key]
 
 
 def compare_configuration(ours: dict[str, str], theirs: dict[str, str]) -> None:
@@ -188,7 +225,7 @@ def compare_configuration(ours: dict[str, str], theirs: dict[str, str]) -> None:
     assert set(ours) == set(theirs)
     pods = [yaml.safe_load(data["pod_template_file.yaml"]) for data in (ours, theirs)]
     for found in pods:
-        sort_volumes(found["spec"])
+        put_in_order(found["spec"])
     assert pods[0] == pods[1]
     settings = []
     for data in (ours, theirs):
