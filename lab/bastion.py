@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from lab import charts
 from lab.components import path as component
 from lab.machine import Machine
-from lab.settings import BASTION, CHECKOUT
+from lab.settings import BASTION
 
 MIRROR = "/srv/mirror"
 COMPONENTS = ("machine", "wheels", "helm", "spark-operator")
@@ -19,7 +20,7 @@ def machine() -> Machine:
         read_only={
             f"{MIRROR}/wheels": component("wheels"),
             f"{MIRROR}/helm": component("helm"),
-            f"{MIRROR}/charts/airflow": CHECKOUT / "lab" / "charts" / "airflow",
+            f"{MIRROR}/charts/airflow": charts.directory(),
             f"{MIRROR}/charts/spark-operator": component("spark-operator") / "spark-operator-chart",
         },
     )

@@ -11,13 +11,13 @@ COMPONENTS: Mapping[str, Component] = {
     component.name: component
     for component in (
         *(python.TOOLCHAIN, *go.TOOLS, go.MC, python.CONTROL_HOST_WHEELS),
-        *(debian.MACHINE, debian.MACHINE_VM, debian.BROWSER, *images.IMAGES),
+        *(debian.MACHINE, debian.MACHINE_VM, debian.BROWSER, *images.IMAGES, *images.NEWER_AIRFLOW),
     )
 }
-_ON_REQUEST = (python.TOOLCHAIN, go.MC, debian.MACHINE_VM, debian.BROWSER, images.REDIS)
+_ON_REQUEST = (python.TOOLCHAIN, go.MC, debian.MACHINE_VM, debian.BROWSER, images.REDIS, *images.NEWER_AIRFLOW)
 DEFAULT = tuple(name for name, component in COMPONENTS.items() if component not in _ON_REQUEST)
-"""What the lab runs; the toolchain joins only where it is needed, the virtual machine where a real one is asked for, mc for a benchmark,
-the browser for the tests of the pages, Redis for a test of CeleryExecutor."""
+"""What the lab runs. The toolchain joins only where it is needed, the virtual machine where a real one is asked for, mc for a benchmark,
+the browser for the tests of the pages, Redis for a test of CeleryExecutor, the newer versions of Airflow for an upgrade."""
 
 
 def keys() -> dict[str, str]:

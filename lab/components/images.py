@@ -59,10 +59,15 @@ class Image(Component):
         """The parent, and the components whose programs go in."""
         return (*((self.parent,) if self.parent else ()), *dict.fromkeys(component for component, _, _ in self.programs))
 
+    @property
+    def files(self) -> str:
+        """The directory of our own files in it, below `files`."""
+        return self.name
+
     def inputs(self) -> Iterator[Path]:
         """Yield our own files in it."""
-        if (_FILES / self.name).exists():
-            yield _FILES / self.name
+        if (_FILES / self.files).exists():
+            yield _FILES / self.files
 
     def fill(self, root: Path, job: Job) -> None:
         """Put in what is neither Debian's, nor a program, nor a file of ours. Runs again after an interruption."""
@@ -77,7 +82,7 @@ class Image(Component):
         for component, program, place in self.programs:
             (root / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(job.component(component) / program, root / place)
-        add_files(self.name, root)
+        add_files(self.files, root)
         self.fill(root, job)
         job.step("packing")
         own = pack_layer(root, target / "layer.tar")
@@ -167,17 +172,24 @@ class RedisImage(Image):
 
 
 class AirflowImage(Image):
-    """Airflow in a virtual environment of its user, as upstream lays it out."""
+    """Airflow in a virtual environment of its user, as upstream lays it out. `image-X` is made from the lock `X.txt`."""
+
+    files = "image-airflow"
+
+    @property
+    def lock(self) -> Path:
+        """The packages in it."""
+        return REQUIREMENTS / f"{self.name.removeprefix('image-')}.txt"
 
     def inputs(self) -> Iterator[Path]:
         """Yield the lock too."""
         yield from super().inputs()
-        yield REQUIREMENTS / "airflow.txt"
+        yield self.lock
 
     def fill(self, root: Path, job: Job) -> None:
         """Install, compile to bytecode (starting is what costs time), and give all to uid 50000 and group 0."""
         home = root / "home/airflow/.local"
-        install(REQUIREMENTS / "airflow.txt", root.with_name("airflow"), job)
+        install(self.lock, root.with_name("airflow"), job)
         _virtual_environment(root.with_name("airflow"), home, "/home/airflow/.local")
         for name in ("dags", "logs", "plugins"):
             (root / "opt/airflow" / name).mkdir(parents=True, exist_ok=True)
@@ -338,6 +350,40 @@ REDIS = RedisImage(
     system=System(packages=("redis-server",), users=(User("redis", 999, 999, "/data", group="redis"),)),
 )
 
+
+def _airflow(name: str, version: str) -> AirflowImage:
+    return AirflowImage(
+        name=name,
+        version=version,
+        reference=f"docker.io/apache/airflow:{version}-python{PYTHON}",
+        config=Config(
+            ("/usr/bin/dumb-init", "--", "/entrypoint"),
+            environment=(
+                ("PATH", f"{_AIRFLOW_HOME}/.local/bin:{_PATH}"),
+                ("VIRTUAL_ENV", f"{_AIRFLOW_HOME}/.local"),
+                ("AIRFLOW_HOME", "/opt/airflow"),
+                ("AIRFLOW_USER_HOME_DIR", _AIRFLOW_HOME),
+                ("AIRFLOW_UID", "50000"),
+                ("AIRFLOW_VERSION", version),
+                ("AIRFLOW__CORE__LOAD_EXAMPLES", "false"),
+                ("DUMB_INIT_SETSID", "1"),
+                ("GUNICORN_CMD_ARGS", "--worker-tmp-dir /dev/shm"),
+                ("HOME", _AIRFLOW_HOME),
+                ("LANG", "C.UTF-8"),
+            ),
+            user="50000:0",
+            directory="/opt/airflow",
+        ),
+        system=System(
+            packages=(
+                *("python3", "python3-venv", "dumb-init", "libstdc++6", "ca-certificates", "tzdata", "media-types", "netbase"),
+                *("netcat-openbsd", "procps", "curl", "openssh-client", "git"),
+            ),
+            users=(User("airflow", 50000, 0, _AIRFLOW_HOME),),
+        ),
+    )
+
+
 IMAGES = (
     Image(
         name="image-pause",
@@ -361,36 +407,7 @@ IMAGES = (
         ),
     ),
     REDIS,
-    AirflowImage(
-        name="image-airflow",
-        version="2.10.4",
-        reference="docker.io/apache/airflow:2.10.4-python3.11",
-        config=Config(
-            ("/usr/bin/dumb-init", "--", "/entrypoint"),
-            environment=(
-                ("PATH", f"{_AIRFLOW_HOME}/.local/bin:{_PATH}"),
-                ("VIRTUAL_ENV", f"{_AIRFLOW_HOME}/.local"),
-                ("AIRFLOW_HOME", "/opt/airflow"),
-                ("AIRFLOW_USER_HOME_DIR", _AIRFLOW_HOME),
-                ("AIRFLOW_UID", "50000"),
-                ("AIRFLOW_VERSION", "2.10.4"),
-                ("AIRFLOW__CORE__LOAD_EXAMPLES", "false"),
-                ("DUMB_INIT_SETSID", "1"),
-                ("GUNICORN_CMD_ARGS", "--worker-tmp-dir /dev/shm"),
-                ("HOME", _AIRFLOW_HOME),
-                ("LANG", "C.UTF-8"),
-            ),
-            user="50000:0",
-            directory="/opt/airflow",
-        ),
-        system=System(
-            packages=(
-                *("python3", "python3-venv", "dumb-init", "libstdc++6", "ca-certificates", "tzdata", "media-types", "netbase"),
-                *("netcat-openbsd", "procps", "curl", "openssh-client", "git"),
-            ),
-            users=(User("airflow", 50000, 0, _AIRFLOW_HOME),),
-        ),
-    ),
+    _airflow("image-airflow", "2.10.4"),
     GitSyncImage(
         name="image-git-sync",
         version="4.3.0",
@@ -446,3 +463,6 @@ IMAGES = (
         programs=(("traefik", "traefik", "usr/local/bin/traefik"),),
     ),
 )
+
+NEWER_AIRFLOW = (_airflow("image-airflow-2.11", "2.11.2"), _airflow("image-airflow-3", "3.2.2"))
+"""What Airflow 2.10.4 is upgraded to."""

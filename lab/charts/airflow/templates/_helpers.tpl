@@ -1,3 +1,16 @@
+{{/* Not empty for Airflow 3; not empty for a chart that is as new as 1.22. */}}
+{{- define "airflow.three" -}}
+{{ if semverCompare ">=3.0.0-0" .Values.airflowVersion }}yes{{ end }}
+{{- end }}
+
+{{- define "airflow.new" -}}
+{{ if semverCompare ">=1.20.0-0" .Chart.Version }}yes{{ end }}
+{{- end }}
+
+{{- define "airflow.web" -}}
+{{ if include "airflow.three" . }}api-server{{ else }}webserver{{ end }}
+{{- end }}
+
 {{- define "airflow.labels" -}}
 tier: airflow
 component: {{ .component }}
@@ -60,15 +73,32 @@ affinity:
   valueFrom: {secretKeyRef: {name: {{ .Values.fernetKeySecretName }}, key: fernet-key}}
 - name: AIRFLOW_HOME
   value: {{ .Values.airflowHome }}
-{{- range list "AIRFLOW__CORE__SQL_ALCHEMY_CONN" "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" "AIRFLOW_CONN_AIRFLOW_DB" }}
+{{- if not (include "airflow.new" .) }}
+- name: AIRFLOW__CORE__SQL_ALCHEMY_CONN
+  valueFrom: {secretKeyRef: {name: {{ .Values.data.metadataSecretName }}, key: connection}}
+{{- end }}
+{{- range list "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" "AIRFLOW_CONN_AIRFLOW_DB" }}
 - name: {{ . }}
   valueFrom: {secretKeyRef: {name: {{ $.Values.data.metadataSecretName }}, key: connection}}
 {{- end }}
+{{- if include "airflow.three" . }}
+- name: AIRFLOW__API__SECRET_KEY
+  valueFrom: {secretKeyRef: {name: {{ .Values.apiSecretKeySecretName }}, key: api-secret-key}}
+{{- else }}
 - name: AIRFLOW__WEBSERVER__SECRET_KEY
   valueFrom: {secretKeyRef: {name: {{ .Values.webserverSecretKeySecretName }}, key: webserver-secret-key}}
+{{- end }}
 {{- if eq .Values.executor "CeleryExecutor" }}
 - name: AIRFLOW__CELERY__BROKER_URL
   valueFrom: {secretKeyRef: {name: {{ .Values.data.brokerUrlSecretName }}, key: connection}}
+{{- end }}
+{{- end }}
+
+{{/* For those who sign or check what a task says to the API server. */}}
+{{- define "airflow.jwt" -}}
+{{- if include "airflow.three" . -}}
+- name: AIRFLOW__API_AUTH__JWT_SECRET
+  valueFrom: {secretKeyRef: {name: {{ .Values.jwtSecretName }}, key: jwt-secret}}
 {{- end }}
 {{- end }}
 
@@ -128,6 +158,9 @@ affinity:
   env: {{- include "airflow.extraEnv" .root | nindent 4 }} {{- include "airflow.env" .root | nindent 4 }}
   resources: {{ toJson .values.resources }}
   volumeMounts:
+    {{- if .logs }}
+    - {name: logs, mountPath: {{ .root.Values.airflowHome }}/logs}
+    {{- end }}
     {{- include "airflow.configMounts" .root | nindent 4 }} {{- include "airflow.ownMounts" .root | nindent 4 }}
     {{- include "airflow.extra" (dict "root" .root "values" .values "list" "extraVolumeMounts") | nindent 4 }}
 {{- end }}
@@ -175,8 +208,18 @@ affinity:
     {{- if .once }}
     - {name: GIT_SYNC_ONE_TIME, value: "true"}
     - {name: GITSYNC_ONE_TIME, value: "true"}
+    {{- else if include "airflow.new" .root }}
+    - {name: GIT_SYNC_HTTP_BIND, value: ":1234"}
+    - {name: GITSYNC_HTTP_BIND, value: ":1234"}
     {{- end }}
     {{- with $sync.env }}{{ toYaml . | nindent 4 }}{{ end }}
+  {{- if and (not .once) (include "airflow.new" .root) }}
+  startupProbe:
+    timeoutSeconds: 1
+    failureThreshold: 10
+    periodSeconds: 5
+    httpGet: {path: /, port: 1234}
+  {{- end }}
   resources: {{ toJson $sync.resources }}
   volumeMounts:
     - {name: dags, mountPath: /git}
@@ -189,13 +232,17 @@ affinity:
 {{- end }}
 
 {{- define "airflow.jobCheck" -}}
+{{ include "airflow.check" (printf "--job-type %s --local" .) }}
+{{- end }}
+
+{{- define "airflow.check" -}}
 exec:
   command:
     - sh
     - -c
     - |
       CONNECTION_CHECK_MAX_COUNT=0 AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR exec /entrypoint \
-      airflow jobs check --job-type {{ . }} --local
+      airflow jobs check {{ . }}
 {{- end }}
 
 {{- define "airflow.timing" -}}

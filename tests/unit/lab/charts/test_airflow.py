@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stand-in for Airflow's chart, rendered by helm with the role's values, and held to the official chart where one is at hand.
 
-AIRFLOW_OFFICIAL_CHART points at the directory of an official chart older than 1.17.
+AIRFLOW_OFFICIAL_CHART points at the directory of an official chart, such as 1.13.1 or 1.22.0.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import os
 import subprocess
 import sys
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import versions
 
-from lab import components
+from lab import charts, components
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLES = ROOT / "roles"
-STAND_IN = ROOT / "lab/charts/airflow"
 
 PLAYBOOK = """
 - hosts: localhost
@@ -42,16 +43,17 @@ PLAYBOOK = """
         - {{name: airflow-database, checksum: "4567"}}
   tasks:
     - ansible.builtin.copy:
-        content: "{{{{ {{'values': __airflow_helm_values, 'job': __airflow_admin_job}} | to_json }}}}"
+        content: "{{{{ {{'values': __airflow_helm_values, 'job': __airflow_admin_job, 'chart': airflow_chart_version}} | to_json }}}}"
         dest: {result}
         mode: "0600"
 """
 
 LAB = {
     "airflow_dags": {"source": "git", "repository": "https://git.lab.test/data-platform-core.git"},
-    "airflow_image_tag": "2.10.4-python3.11",
+    "platform_versions_airflow_python": "3.11",
     "minio_url": "https://minio.lab.test:9000",
 }
+VERSIONS = ("2.10.4", "2.11.2", "3.2.2")
 
 SSH = {
     "airflow_dags": {
@@ -89,17 +91,17 @@ DECLARATIONS: dict[str, dict[str, Any]] = {
 OBJECTS = {
     ("ConfigMap", "airflow-config"),
     ("Deployment", "airflow-scheduler"),
-    ("Deployment", "airflow-webserver"),
     ("Ingress", "airflow-ingress"),
     ("Job", "airflow-run-airflow-migrations"),
     ("Role", "airflow-pod-launcher-role"),
     ("Role", "airflow-pod-log-reader-role"),
     ("RoleBinding", "airflow-pod-launcher-rolebinding"),
     ("RoleBinding", "airflow-pod-log-reader-rolebinding"),
-    ("Service", "airflow-webserver"),
     ("ServiceAccount", "airflow-migrate-database-job"),
-    ("ServiceAccount", "airflow-webserver"),
 }
+WEBSERVER = {(kind, "airflow-webserver") for kind in ("Deployment", "Service", "ServiceAccount")}
+API_SERVER = {(kind, "airflow-api-server") for kind in ("Deployment", "Service", "ServiceAccount")}
+DAG_PROCESSOR = {(kind, "airflow-dag-processor") for kind in ("Deployment", "ServiceAccount")}
 TRIGGERER = {("Deployment", "airflow-triggerer"), ("Service", "airflow-triggerer")}
 CELERY = {
     ("Deployment", "airflow-worker"),
@@ -118,11 +120,15 @@ def helm() -> Path:
     return components.ensure(["helm"])["helm"] / "helm"
 
 
-@pytest.fixture(name="role", scope="module", params=list(DECLARATIONS))
+NEWER = [(version, case) for version in VERSIONS[1:] for case in ("plain", "everything")]
+
+
+@pytest.fixture(name="role", scope="module", params=[*((VERSIONS[0], case) for case in DECLARATIONS), *NEWER], ids="-".join)
 def fixture_role(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the role's values and Job as Ansible computes them for a declaration, and the declaration."""
     directory = tmp_path_factory.mktemp("role")
-    overrides: dict[str, Any] = {**LAB, **DECLARATIONS[request.param]}
+    version, case = request.param
+    overrides: dict[str, Any] = {**LAB, "platform_versions_airflow": version, **DECLARATIONS[case]}
     if "platform_ca_file" in overrides:
         overrides["platform_ca_file"] = str(directory / "ca.crt")
         (directory / "ca.crt").write_text("-----BEGIN CERTIFICATE-----\n")
@@ -148,24 +154,35 @@ def render(chart: Path, values: dict[str, Any], directory: Path) -> Objects:
     return {(found["kind"], found["metadata"]["name"]): found for found in objects}
 
 
+def stand_in(role: dict[str, Any], directory: Path) -> Objects:
+    """Return the objects that the stand-in makes as the chart that the role names."""
+    return render(charts.write(role["chart"], directory / "chart"), role["values"], directory)
+
+
+def airflow(role: dict[str, Any]) -> versions.Version:
+    """Return the version of Airflow."""
+    return versions.parse_version(role["values"]["airflowVersion"], "airflow_version")
+
+
 def pod(found: dict[str, Any]) -> dict[str, Any]:
     template: dict[str, Any] = found["spec"]["template"]["spec"]
     return template
 
 
 def test_stand_in_makes_the_objects(role: dict[str, Any], tmp_path: Path) -> None:
-    wanted = OBJECTS | (TRIGGERER if role["values"]["triggerer"]["enabled"] else set())
+    wanted = OBJECTS | (WEBSERVER if airflow(role) < (3,) else API_SERVER | DAG_PROCESSOR)
+    wanted |= TRIGGERER if role["values"]["triggerer"]["enabled"] else set()
     wanted |= {"CeleryExecutor": CELERY, "LocalExecutor": {("Service", "airflow-scheduler")}}.get(role["values"]["executor"], set())
-    assert set(render(STAND_IN, role["values"], tmp_path)) == wanted
+    assert set(stand_in(role, tmp_path)) == wanted
 
 
 def test_chart_is_linted() -> None:
-    done = subprocess.run([helm(), "lint", "--strict", STAND_IN], capture_output=True, text=True, check=False)
+    done = subprocess.run([helm(), "lint", "--strict", charts.AIRFLOW], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_task_pods_are_as_the_scheduler_makes_them(role: dict[str, Any], tmp_path: Path) -> None:
-    config = render(STAND_IN, role["values"], tmp_path)["ConfigMap", "airflow-config"]["data"]
+    config = stand_in(role, tmp_path)["ConfigMap", "airflow-config"]["data"]
     if role["values"]["executor"] != "KubernetesExecutor":
         assert "pod_template_file.yaml" not in config
         return
@@ -173,7 +190,7 @@ def test_task_pods_are_as_the_scheduler_makes_them(role: dict[str, Any], tmp_pat
     assert task["serviceAccountName"] == "airflow-sa"
     assert task["nodeSelector"] == {"workload": "orchestration"}
     assert [toleration["key"] for toleration in task["tolerations"]] == ["dedicated"]
-    assert task["containers"][0]["image"].endswith("docker.io/apache/airflow:2.10.4-python3.11")
+    assert task["containers"][0]["image"].endswith(f"docker.io/apache/airflow:{role['values']['airflowVersion']}-python3.11")
     assert len(task["containers"]) == 1, "a container beside the task would keep the pod from ending"
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_string(config["airflow.cfg"])
@@ -184,7 +201,7 @@ def test_task_pods_are_as_the_scheduler_makes_them(role: dict[str, Any], tmp_pat
 
 
 def test_administrators_job_reads_the_configuration_that_the_chart_makes(role: dict[str, Any], tmp_path: Path) -> None:
-    migration = pod(render(STAND_IN, role["values"], tmp_path)["Job", "airflow-run-airflow-migrations"])["containers"][0]
+    migration = pod(stand_in(role, tmp_path)["Job", "airflow-run-airflow-migrations"])["containers"][0]
     admin = pod(role["job"])["containers"][0]
     assert admin["image"] == migration["image"]
     mounts = {mount["mountPath"]: mount["name"] for mount in migration["volumeMounts"]}
@@ -208,7 +225,7 @@ def test_no_image_comes_from_outside_of_the_registry(role: dict[str, Any], chart
     registry = role["declared"].get("platform_image_registry")
     if not registry:
         pytest.skip("declares no registry")
-    place = STAND_IN if chart == "stand-in" else Path(official())
+    place = charts.write(role["chart"], tmp_path / "chart") if chart == "stand-in" else fitting(role)
     # What is off by default needs images, too, once somebody turns it on.
     values = {**role["values"], "statsd": {"enabled": True}, "pgbouncer": {"enabled": True}} if chart == "official" else role["values"]
     found = images([*render(place, values, tmp_path).values(), role["job"]])
@@ -224,14 +241,30 @@ def official() -> str:
     return chart
 
 
+def fitting(role: dict[str, Any]) -> Path:
+    """The directory of an official chart for which the role's values are, or no test."""
+    place = Path(official())
+    version = yaml.safe_load((place / "Chart.yaml").read_text())["version"]
+    if is_new(version) != is_new(role["chart"]):
+        pytest.skip(f"Airflow {role['values']['airflowVersion']} has values for chart {role['chart']}, the official chart is {version}")
+    return place
+
+
 def test_stand_in_equals_the_official_chart(role: dict[str, Any], tmp_path: Path) -> None:
-    theirs = render(Path(official()), role["values"], tmp_path)
-    stand_in = render(STAND_IN, role["values"], tmp_path)
-    assert set(theirs) == set(stand_in)
-    for name, found in stand_in.items():
+    place = fitting(role)
+    theirs = render(place, role["values"], tmp_path)
+    version = yaml.safe_load((place / "Chart.yaml").read_text())["version"]
+    ours = render(charts.write(version, tmp_path / "chart"), role["values"], tmp_path)
+    assert set(theirs) == set(ours)
+    for name, found in ours.items():
         assert comparable(found) == comparable(theirs[name]), name
         if name == ("ConfigMap", "airflow-config"):
             compare_configuration(found["data"], theirs[name]["data"])
+
+
+def is_new(chart: str) -> bool:
+    """Whether a chart is of those that want Airflow 2.11."""
+    return versions.parse_version(chart, "airflow_chart_version") >= versions.FIRST_CHART_WITHOUT_OLD_AIRFLOW
 
 
 def comparable(found: dict[str, Any]) -> dict[str, Any]:
@@ -246,13 +279,27 @@ def comparable(found: dict[str, Any]) -> dict[str, Any]:
         ours = {key: value for key, value in annotations.items() if not key.startswith("checksum/") or "airflow-" in key}
         kept["annotations"] = {key: value for key, value in ours.items() if key != "checksum/airflow-config"}
         template["metadata"].pop("annotations", None)
-        sort_volumes(template["spec"])
+        put_in_order(template["spec"])
     return kept
 
 
-def sort_volumes(spec: dict[str, Any]) -> None:
-    """Put the volumes into one order: theirs says nothing."""
+def put_in_order(spec: dict[str, Any]) -> None:
+    """Give a pod's lists, whose order says nothing, one order, and leave out what is said without need."""
     spec["volumes"] = sorted(spec["volumes"], key=lambda volume: str(volume["name"]))
+    drop(spec, "imagePullSecrets", [])
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        drop(container, "envFrom", [])
+        drop(container.get("startupProbe", {}), "initialDelaySeconds", 0)
+        for probe in (container[name] for name in ("livenessProbe", "startupProbe") if "exec" in container.get(name, {})):
+            probe["exec"]["command"] = [" ".join(word.split()) for word in probe["exec"]["command"]]
+        for field, key in (("env", "name"), ("volumeMounts", "mountPath")):
+            container[field] = sorted(container.get(field, []), key=itemgetter(key))
+
+
+def drop(found: dict[str, Any], key: str, value: object) -> None:
+    """Leave out what has the value that Kubernetes gives it anyway."""
+    if found.get(key) == value:
+        del found[key]
 
 
 def compare_configuration(ours: dict[str, str], theirs: dict[str, str]) -> None:
@@ -260,7 +307,7 @@ def compare_configuration(ours: dict[str, str], theirs: dict[str, str]) -> None:
     assert set(ours) == set(theirs)
     pods = [yaml.safe_load(data["pod_template_file.yaml"]) for data in (ours, theirs) if "pod_template_file.yaml" in data]
     for found in pods:
-        sort_volumes(found["spec"])
+        put_in_order(found["spec"])
     assert pods[:1] == pods[1:]
     assert ours.get("known_hosts", "").strip() == theirs.get("known_hosts", "").strip()
     assert ours["airflow_local_settings.py"].split() == theirs["airflow_local_settings.py"].split()
