@@ -32,7 +32,7 @@ from lab import (
 )
 from lab.components import host as packages
 from lab.machine import Machine, unmount_below
-from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, NODES, STATE, SWITCH, WORKER_1
+from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, MORE_IMAGES, NODES, STATE, SWITCH, WORKER_1
 from lab.shell import LabError, in_namespace
 
 _console = Console(highlight=False)
@@ -51,6 +51,7 @@ def hosts() -> None:
     """Every host of the lab, ready."""
     packages.ensure_packages()
     components.ensure()
+    components.ensure(MORE_IMAGES)
     STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
     _refuse(f"vm-{WORKER_1.name}", "is a virtual machine in this lab")
     with _step("network: a switch and a namespace for each host"):
@@ -85,6 +86,9 @@ def hosts() -> None:
         for name, load in loads.items():
             with _step(f"{name}: container images"):
                 load.result()
+    for image in MORE_IMAGES:
+        with _step(f"{WORKER_1.name}: {image}"):
+            node.load_another_image(WORKER_1, image)
     for worker in NODES:
         with _step(f"{worker.name}: Ready"):
             _await(partial(node.ready, worker), partial(node.why_not_ready, worker))

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,13 +106,22 @@ class Machine:
 
     def execute(self, *argv: str | Path, check: bool = True, stdin: str | None = None) -> str:
         """Run a program as root inside the machine."""
+        return run([*self._inside(), *argv], check=check, stdin=stdin)
+
+    def feed(self, file: Path, *argv: str) -> None:
+        """Run a program as root inside the machine, with a file of this computer as its standard input."""
+        with file.open("rb") as source:
+            done = subprocess.run([*self._inside(), *argv], stdin=source, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"{self.host.name}: {' '.join(argv)} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+
+    def _inside(self) -> list[str]:
+        """The words that run a program as root inside the machine."""
         leader = self.leader
         if leader is None:
             raise LabError(f"{self.host.name} is off; the end of {self._log}:\n{service.tail(self._log)}")
-        inside = ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"]
-        return run(
-            [*inside, "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *argv], check=check, stdin=stdin
-        )
+        enter = ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"]
+        return [*enter, "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
 
     def stop(self, seconds: float = 30) -> None:
         """Power the machine off: in order first, then by force."""

@@ -66,6 +66,11 @@ def load_images(node: Node) -> list[str]:
     return imported
 
 
+def load_another_image(node: Node, image: str) -> None:
+    """Import an image that the node does not hold by itself, while it runs."""
+    machine(node).feed(component(image) / "image.tar", "ctr", "-n", "k8s.io", "images", "import", "-")
+
+
 def ready(node: Node) -> bool:
     """Whether the cluster calls the node Ready."""
     answer = control_plane.kubectl("get", "node", node.name, "--output=json", check=False)

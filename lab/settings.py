@@ -76,3 +76,5 @@ IMAGES = {
     WORKER_2.name: ("image-pause", "image-spark", "image-spark-s3a", "image-spark-operator", "image-traefik"),
 }
 """The images that each node holds; there is no image registry in the lab."""
+MORE_IMAGES = tuple(os.environ.get("LAB_IMAGES", "").split())
+"""Components that the node of Airflow holds as well, such as the newer versions to which Airflow is upgraded."""

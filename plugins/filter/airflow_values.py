@@ -48,12 +48,14 @@ from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import upgrade
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.admin import admin_job
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart import source
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.cleanup import cleanup_job
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.secrets import secrets
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import render
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import chart_of
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 
 
@@ -82,5 +84,14 @@ class FilterModule:
             "airflow_admin_job": admin_job,
             "airflow_chart": source,
             "airflow_database_cleanup": cleanup_job,
+            "airflow_chart_version": chart_of,
+            "airflow_step": upgrade.step,
+            "airflow_foretell": upgrade.foretell,
+            "airflow_state_job": upgrade.state_job,
+            "airflow_judge": upgrade.judge,
+            "airflow_imports_job": upgrade.imports_job,
+            "airflow_backup_job": upgrade.backup_job,
+            "airflow_stop": upgrade.stop,
+            "airflow_start": upgrade.start,
         }
         return {name: _without_traceback(work) for name, work in works.items()}

@@ -80,7 +80,7 @@ def _name(named: Mapping[str, Any]) -> str:
 
 
 def _deleted(arguments: Mapping[str, Any]) -> Object:
-    (named, *_) = declarations(arguments)
+    named = declarations(arguments)[0]
     chosen = arguments.get("label_selectors")
     header = f"{_name(named)}{' with ' + ', '.join(chosen) if chosen else ''}"
     return {"before_header": header, "after_header": header, "before": f"{header}\n", "after": ""}

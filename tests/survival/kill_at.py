@@ -1,4 +1,4 @@
-"""A callback plugin that ends Ansible, as a power cut would, when the task with the number KILL_AT begins."""
+"""A callback plugin that ends Ansible, as a power cut would, when the task with the number or name KILL_AT begins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCUMENTATION = """
 name: kill_at
 type: aggregate
 short_description: Ends Ansible before a task
-description: Sends SIGKILL to Ansible's process group when the task with the number in the environment variable KILL_AT begins.
+description: Sends SIGKILL to Ansible's process group when the task whose number or name is in the environment variable KILL_AT begins.
 """
 
 
@@ -33,5 +33,5 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """End everything when it is time."""
         self.tasks += 1
-        if self.tasks == int(os.environ["KILL_AT"]):
+        if os.environ["KILL_AT"] in (str(self.tasks), task.name):
             os.killpg(os.getpgrp(), signal.SIGKILL)

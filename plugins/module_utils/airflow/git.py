@@ -95,7 +95,7 @@ def _check_ssh(dags: Mapping[str, Any], given: Collection[str], host: str) -> No
 
 
 def _keyscan(host: str) -> str:
-    name, _, port = host.rpartition(":")
+    name, _colon, port = host.rpartition(":")
     return f"-p {port} {name.strip('[]')}" if name else host
 
 

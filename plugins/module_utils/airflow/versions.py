@@ -41,6 +41,11 @@ def chart_for(airflow: Version) -> str:
     return "1.22.0"
 
 
+def chart_of(version: object) -> str:
+    """Return the chart version to use with an Airflow version as the inventory has it."""
+    return chart_for(parse_version(str(version), "airflow_version"))
+
+
 def check_pair(chart_version: str, airflow_version: str) -> None:
     """Refuse a chart that cannot run the wanted Airflow, and name the one that can."""
     chart = parse_version(chart_version, "airflow_chart_version")

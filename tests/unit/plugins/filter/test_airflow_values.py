@@ -11,7 +11,8 @@ from ansible_collections.homelab.data_platform.plugins.filter.airflow_values imp
 
 
 def test_filters() -> None:
-    named = {"values", "secrets", "resources", "admin_job", "chart", "database_cleanup"}
+    named = {"values", "secrets", "resources", "admin_job", "chart", "database_cleanup", "chart_version"}
+    named |= {"step", "foretell", "state_job", "judge", "imports_job", "backup_job", "stop", "start"}
     assert set(FilterModule().filters()) == {f"airflow_{name}" for name in named}
 
 

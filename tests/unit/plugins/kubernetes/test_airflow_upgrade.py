@@ -1,0 +1,118 @@
+"""Upgrades of Airflow against a real apiserver, with releases that a real helm made of the lab's chart."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import upgrade as subject
+
+from lab import charts, components
+
+from .conftest import Api
+
+
+def declaration(namespace: str, version: str) -> dict[str, Any]:
+    """What of the role's declaration the Jobs of an upgrade take."""
+    return {
+        "release": "airflow",
+        "namespace": namespace,
+        "version": version,
+        "image": {"repository": "docker.io/apache/airflow", "tag": f"{version}-python3.12"},
+        "secrets": {"database": "airflow-database"},
+        "database": {"host": "postgresql", "port": 5432, "name": "airflow", "user": "airflow", "secret": "postgresql"},
+        "resources": {"migration": {"requests": {"cpu": "50m"}}},
+        "node_selector": {"workload": "orchestration"},
+        "tolerations": [],
+    }
+
+
+BACKUP = {"claim": "airflow-backups", "keep": 5, "image": "docker.io/library/postgres:15-bookworm", "uid": 999, "gid": 999}
+
+
+def deploy(api: Api, directory: Path, namespace: str, chart: str, version: str) -> None:
+    """Install or upgrade the release, as the role does."""
+    kubeconfig, values = directory / "kubeconfig", directory / "values.yaml"
+    kubeconfig.write_text(yaml.safe_dump(api.kubeconfig))
+    values.write_text(json.dumps({"airflowVersion": version, "dags": {"gitSync": {"enabled": True}}}))
+    # As the role does: a Job cannot be changed.
+    job = api.client.path("batch/v1", "Job", namespace, "airflow-run-airflow-migrations")
+    api.client.delete(f"{job}?propagationPolicy=Background")
+    place = charts.write(chart, directory / f"{chart}-{version}")
+    words: list[str | Path] = ["upgrade", "--install", "airflow", place, f"--namespace={namespace}"]
+    helm: Path = components.ensure(["helm"])["helm"] / "helm"
+    subprocess.run([helm, *words, "--values", values, "--kubeconfig", kubeconfig], check=True, capture_output=True)
+
+
+def records(api: Api, namespace: str) -> list[dict[str, Any]]:
+    found = api.client.get(api.client.path("v1", "Secret", namespace), labelSelector="owner=helm,name=airflow,status in (deployed,failed)")
+    return list((found or {})["items"])
+
+
+def workloads(api: Api, namespace: str) -> list[dict[str, Any]]:
+    found = api.client.get(api.client.path("apps/v1", "Deployment", namespace), labelSelector="release=airflow") or {}
+    # A list has the kind, its items have not.
+    return [{**item, "kind": "Deployment"} for item in found["items"]]
+
+
+def test_the_running_version_is_in_helms_newest_record(api: Api, tmp_path: Path) -> None:
+    namespace = api.namespace()
+    assert subject.running(records(api, namespace)) is None
+    for chart, version in (("1.16.0", "2.10.4"), ("1.22.0", "2.11.2")):
+        deploy(api, tmp_path, namespace, chart, version)
+        assert subject.running(records(api, namespace)) == version
+
+
+@pytest.mark.parametrize(
+    ("chart", "version", "wanted", "executor"),
+    [
+        ("1.16.0", "2.10.4", "2.11.2", "SequentialExecutor"),
+        ("1.22.0", "2.11.2", "3.2.2", "LocalExecutor"),
+        ("1.22.0", "3.2.0", "3.2.2", "LocalExecutor"),
+    ],
+)
+def test_dags_are_imported_where_they_are_read_now(api: Api, tmp_path: Path, chart: str, version: str, wanted: str, executor: str) -> None:
+    namespace = api.namespace()
+    deploy(api, tmp_path, namespace, chart, version)
+    job = subject.imports_job(declaration(namespace, wanted), workloads(api, namespace), "print()")
+    assert job is not None
+    made = api.client.create(api.client.path("batch/v1", "Job", namespace), {"apiVersion": "batch/v1", "kind": "Job", **job})
+    pod = made["spec"]["template"]["spec"]
+    assert [found["name"] for found in pod["initContainers"]] == ["git-sync-init"]
+    (container,) = pod["containers"]
+    assert container["image"] == f"docker.io/apache/airflow:{wanted}-python3.12"
+    assert "/opt/airflow/dags" in [mount["mountPath"] for mount in container["volumeMounts"]]
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == subject.SQLITE
+    assert variables["AIRFLOW__CORE__EXECUTOR"] == executor
+    assert "airflow-metadata" not in json.dumps(made), "Airflow's own database is none of its business"
+
+
+def test_the_other_jobs_are_jobs_and_no_password_is_in_them(api: Api) -> None:
+    namespace = api.namespace()
+    declared = declaration(namespace, "3.2.2")
+    for job in (subject.state_job(declared, "print()"), subject.backup_job(declared, BACKUP, "2.11.2", "true")):
+        made = api.client.create(api.client.path("batch/v1", "Job", namespace), {"apiVersion": "batch/v1", "kind": "Job", **job})
+        assert "PGPASSWORD" not in json.dumps(made)
+
+
+def test_nothing_reads_dags_where_nothing_runs() -> None:
+    assert subject.imports_job(declaration("airflow", "3.2.2"), [], "print()") is None
+
+
+def test_a_patch_stops_and_another_one_starts(api: Api, tmp_path: Path) -> None:
+    namespace, client = api.namespace(), api.client
+    deploy(api, tmp_path, namespace, "1.16.0", "2.10.4")
+    replicas = {found["metadata"]["name"]: found["spec"]["replicas"] for found in workloads(api, namespace)}
+    for change in (subject.stop, subject.start):
+        for patch in change(workloads(api, namespace)):
+            client.patch(client.path("apps/v1", "Deployment", namespace, patch["metadata"]["name"]), patch)
+        found = workloads(api, namespace)
+        if change is subject.stop:
+            assert {item["spec"]["replicas"] for item in found} == {0}
+    assert {item["metadata"]["name"]: item["spec"]["replicas"] for item in found} == replicas
+    assert not any(subject.STOPPED in item["metadata"].get("annotations", {}) for item in found)
