@@ -165,7 +165,7 @@ def _arguments(declaration: Mapping[str, Any]) -> list[str]:
         "--providers.file.watch=false",
         "--providers.kubernetesingress=true",
         f"--providers.kubernetesingress.ingressclass={declaration['class']}",
-        # /history is /history and what lies below it, and not /history-of-something.
+        # /spark is /spark and what lies below it, and not /spark-history.
         "--providers.kubernetesingress.strictprefixmatching=true",
     ]
     if declaration["namespaces"]:
