@@ -29,6 +29,8 @@ TRUSTSTORE_OPTIONS = (
 FETCH_SCRIPT = "fetch_jars.py"
 SPARK_CLASS = "/opt/spark/bin/spark-class"
 HADOOP_PREFIX = "spark.hadoop."
+TAKEN = {"history", "proxy"}
+"""Segments of an address by which the scripts of Spark's pages tell where they are; the first one counts."""
 
 S3A = {
     # Hadoop fills in what the environment says, which comes from a Secret. Its S3A takes the endpoint from no variable by itself.
@@ -82,6 +84,12 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
 
 def _ingresses(ingress: Mapping[str, Any], metadata: Mapping[str, Any], backend: Object) -> list[Object]:
     """Its own page; and, where an application has none any more, a page that knows the ended ones instead of an error."""
+    taken = sorted(TAKEN & set(ingress["path"].split("/")))
+    if taken:
+        raise SparkHistoryServerError(
+            f"spark_history_server_ingress_path is {ingress['path']!r}: Spark's own scripts take {taken[0]!r} for a word of theirs "
+            "and would look for data elsewhere. Choose another path, such as /spark-history."
+        )
     ended = {**metadata, "name": f"{metadata['name']}-ended"}
     return [
         rules.below(ingress, ingress["path"], metadata, backend),

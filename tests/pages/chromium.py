@@ -18,6 +18,8 @@ from lab import components
 
 SECONDS = 90
 """For a page on a small machine."""
+QUIET = 2
+"""Scripts ask for more once a page is loaded; when nothing has happened for so many seconds, they have what they want."""
 START = """
 mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/tmp" &&
 exec chroot "$0" "$@" 3<&0 4>&1 1>&2
@@ -92,7 +94,7 @@ class Page:
         start()
         for event in self.browser.until(time.monotonic() + SECONDS):
             traffic.note(event.get("method", ""), event.get("params", {}))
-            if traffic.loaded and not traffic.open and self.evaluate("document.readyState") == "complete":
+            if traffic.loaded and not traffic.open and traffic.quiet > QUIET:
                 return
         raise AssertionError(f"not loaded within {SECONDS} s: {sorted(traffic.open.values())}")
 
@@ -105,10 +107,21 @@ class Traffic:
     open: dict[str, str] = field(default_factory=dict)
     """The requests that have no end yet, and their addresses."""
     loaded: bool = False
+    last: float = field(default_factory=time.monotonic)
+
+    @property
+    def quiet(self) -> float:
+        """How long nothing has happened."""
+        return time.monotonic() - self.last
 
     def note(self, method: str, event: Mapping[str, Any]) -> None:
         """Take note of an event of the protocol."""
-        if method == "Network.requestWillBeSent":
+        if method:
+            self.last = time.monotonic()
+        if method == "Page.frameNavigated" and "parentId" not in event["frame"]:
+            # What the page before had asked for is nobody's any more, and may have no end.
+            self.open = {key: url for key, url in self.open.items() if key == event["frame"]["loaderId"]}
+        elif method == "Network.requestWillBeSent":
             if redirect := event.get("redirectResponse"):
                 self.answers.append(Answer(redirect["url"], redirect["status"]))
             self.open[event["requestId"]] = event["request"]["url"]
@@ -116,8 +129,10 @@ class Traffic:
             self.answers.append(Answer(event["response"]["url"], event["response"]["status"]))
         elif method == "Network.loadingFinished":
             self.open.pop(event["requestId"], None)
-        elif method == "Network.loadingFailed":
-            self.answers.append(Answer(self.open.pop(event["requestId"], "?"), 0))
+        elif method == "Network.loadingFailed" and event["requestId"] in self.open:
+            url = self.open.pop(event["requestId"])
+            if not event.get("canceled"):
+                self.answers.append(Answer(url, 0))
         elif method == "Page.loadEventFired":
             self.loaded = True
 

@@ -81,6 +81,8 @@ def test_a_running_application_has_its_pages(page: Page, computer: Computer, app
         page.follow(tab)
         in_order(page)
         assert page.url == f"{ADDRESS}{base}/{tab.lower()}/"
+        if tab == "Executors":
+            assert "driver" in page.text, "the table comes by a request of its own"
         if tab in ("Stages", "Executors"):
             page.screenshot(images / f"spark-application-{tab.lower()}.png")
 
@@ -88,19 +90,20 @@ def test_a_running_application_has_its_pages(page: Page, computer: Computer, app
 def test_an_ended_application_is_in_the_history(page: Page, computer: Computer, application: str, images: Path) -> None:
     pipeline.release(application)
     identity = pipeline.completed(application)
-    wait_for(f"{identity} in the History Server", lambda: identity in computer.fetch("/history/api/v1/applications"), 120)
+    wait_for(f"{identity} in the History Server", lambda: identity in computer.fetch("/spark-history/api/v1/applications"), 120)
     # Its own page is gone; whoever still has the address finds the ended ones there.
-    for address in ("/history", f"/spark-jobs/{application}/jobs/"):
+    for address in ("/spark-history", f"/spark-jobs/{application}/jobs/"):
         page.open(f"{ADDRESS}{address}")
         in_order(page)
         assert "History Server" in page.text
     page.screenshot(images / "spark-history.png")
     page.follow(identity)
-    assert page.url == f"{ADDRESS}/history/history/{identity}/jobs/"
+    assert page.url == f"{ADDRESS}/spark-history/history/{identity}/jobs/"
     in_order(page)
     for tab in ("Stages", "Executors"):
         page.follow(tab)
         in_order(page)
+    assert "driver" in page.text
     page.screenshot(images / "spark-history-executors.png")
 
 

@@ -63,5 +63,5 @@ def test_pages_of_a_running_application(computer: Computer, running: str) -> Non
 
 
 def test_pages_of_the_history_server(computer: Computer, run: Run) -> None:
-    for page in ("/history/", f"/history/history/{run.spark_id}/jobs/", f"/history/history/{run.spark_id}/executors/"):
+    for page in ("/spark-history/", f"/spark-history/history/{run.spark_id}/jobs/", f"/spark-history/history/{run.spark_id}/executors/"):
         assert bad(computer, page) == {}

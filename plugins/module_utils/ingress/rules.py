@@ -110,7 +110,9 @@ def _nginx_rewrite(target: str) -> dict[str, str]:
 def _segments(path: str) -> int:
     segments = [segment for segment in path.split("/") if segment]
     if path != "/" + "/".join(segments) or len(segments) not in _STRIP:
-        raise IngressError(f"the path {path!r} cannot be cut off; wanted one or two segments such as /history, without a slash at the end.")
+        raise IngressError(
+            f"the path {path!r} cannot be cut off; wanted one or two segments such as /spark-history, without a slash at the end."
+        )
     return len(segments)
 
 

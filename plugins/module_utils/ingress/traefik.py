@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -24,7 +25,7 @@ WEB_PORT = 8000
 PING_PORT = 8080
 LABELS = {"app.kubernetes.io/name": "traefik", "app.kubernetes.io/managed-by": "homelab.data_platform"}
 """By which its IngressClass is known again as ours."""
-DYNAMIC_DIRECTORY = "/etc/traefik/dynamic"
+CONFIGURATION = "/etc/traefik/dynamic/middlewares.yml"
 
 _READ = ["get", "list", "watch"]
 NAMESPACE_RULES: list[Object] = [
@@ -76,7 +77,7 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
     name, namespace = declaration["name"], declaration["namespace"]
     labels = {**LABELS, "app.kubernetes.io/instance": name}
     metadata = {"name": name, "namespace": namespace, "labels": labels}
-    data = {"middlewares.yml": json.dumps({"http": {"middlewares": MIDDLEWARES}}, indent=2)}
+    data = {posixpath.basename(CONFIGURATION): json.dumps({"http": {"middlewares": MIDDLEWARES}}, indent=2)}
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
     port: Object = {"name": "web", "port": 80, "targetPort": "web", "protocol": "TCP"}
     if declaration["node_port"]:
@@ -155,13 +156,16 @@ def _arguments(declaration: Mapping[str, Any]) -> list[str]:
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
         f"--log.level={declaration['log_level']}",
+        "--log.nocolor=true",
         f"--entrypoints.web.address=:{WEB_PORT}",
         f"--entrypoints.traefik.address=:{PING_PORT}",
         "--ping=true",
-        f"--providers.file.directory={DYNAMIC_DIRECTORY}",
+        # The file alone: in a mounted ConfigMap's directory it would be found two times more, below ..data and what that points to.
+        f"--providers.file.filename={CONFIGURATION}",
+        "--providers.file.watch=false",
         "--providers.kubernetesingress=true",
         f"--providers.kubernetesingress.ingressclass={declaration['class']}",
-        # /history is /history and what lies below it, and not /history-of-something.
+        # /spark is /spark and what lies below it, and not /spark-history.
         "--providers.kubernetesingress.strictprefixmatching=true",
     ]
     if declaration["namespaces"]:
@@ -199,7 +203,7 @@ def _pod(declaration: Mapping[str, Any]) -> Object:
                 "startupProbe": {**probe, "periodSeconds": 2, "failureThreshold": 60},
                 "readinessProbe": probe,
                 "livenessProbe": {**probe, "periodSeconds": 30},
-                "volumeMounts": [{"name": "middlewares", "mountPath": DYNAMIC_DIRECTORY, "readOnly": True}],
+                "volumeMounts": [{"name": "middlewares", "mountPath": posixpath.dirname(CONFIGURATION), "readOnly": True}],
             }
         ],
         "volumes": [{"name": "middlewares", "configMap": {"name": declaration["name"]}}],

@@ -110,6 +110,8 @@ def test_the_service_leads_to_the_pod_and_has_the_port() -> None:
 def test_the_middlewares_lie_in_a_file_that_its_provider_reads() -> None:
     (config,) = of("ConfigMap")
     ((name, content),) = config["data"].items()
+    (place,) = [mount["mountPath"] for mount in container()["volumeMounts"]]
+    assert f"--providers.file.filename={place}/{name}" in container()["args"]
     assert name.endswith((".yml", ".yaml", ".toml")), "Traefik reads no others"
     assert set(yaml.safe_load(content)["http"]["middlewares"]) == {"strip-one-segment", "strip-two-segments", "front-page"}
 

@@ -121,9 +121,9 @@ def test_a_directory_that_is_none_of_an_object_store_is_refused(directory: str) 
 
 def test_behind_an_ingress_its_links_and_redirects_lead_back_through_it() -> None:
     ingress = {"controller": "traefik", "deployed": True, "class": "traefik", "host": "", "tls_secret": "", "annotations": {}}
-    found = made(ingress={**ingress, "path": "/history", "job_namespaces": ["spark-jobs"]})
+    found = made(ingress={**ingress, "path": "/spark-history", "job_namespaces": ["spark-jobs"]})
     settings = dict(line.split(" ", 1) for line in found["ConfigMap"]["data"]["spark-defaults.conf"].splitlines())
-    assert settings["spark.ui.proxyBase"] == "/history"
+    assert settings["spark.ui.proxyBase"] == "/spark-history"
     assert settings["spark.ui.proxyRedirectUri"] == "/", "the path in both would be there twice"
     assert "Ingress" not in made()
     assert "proxyBase" not in made()["ConfigMap"]["data"]["spark-defaults.conf"]
@@ -131,14 +131,21 @@ def test_behind_an_ingress_its_links_and_redirects_lead_back_through_it() -> Non
 
 def test_it_stands_in_for_applications_that_have_ended() -> None:
     ingress = {"controller": "traefik", "deployed": True, "class": "traefik", "host": "", "tls_secret": "", "annotations": {}}
-    everything = objects(declaration(ingress={**ingress, "path": "/history", "job_namespaces": ["spark-jobs"]}))
+    everything = objects(declaration(ingress={**ingress, "path": "/spark-history", "job_namespaces": ["spark-jobs"]}))
     (service,) = [one for one in everything if one["kind"] == "Service"]
     pages = [one for one in everything if one["kind"] == "Ingress"]
     paths = {one["metadata"]["name"]: one["spec"]["rules"][0]["http"]["paths"] for one in pages}
     assert {name: [entry["path"] for entry in entries] for name, entries in paths.items()} == {
-        "spark-history-server": ["/history"],
+        "spark-history-server": ["/spark-history"],
         "spark-history-server-ended": ["/spark-jobs"],
     }
     for entry in (entry for entries in paths.values() for entry in entries):
         assert entry["backend"]["service"]["name"] == service["metadata"]["name"]
         assert entry["backend"]["service"]["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+@pytest.mark.parametrize("path", ["/history", "/proxy", "/spark/history"])
+def test_a_path_that_sparks_own_scripts_misread_is_refused(path: str) -> None:
+    ingress = {"controller": "traefik", "deployed": True, "class": "traefik", "host": "", "tls_secret": "", "annotations": {}}
+    with pytest.raises(AnsibleFilterError, match="Choose another path, such as /spark-history"):
+        FilterModule().filters()["spark_history_server"](declaration(ingress={**ingress, "path": path, "job_namespaces": ["spark-jobs"]}))
