@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes import namespaces
+
 Object = dict[str, Any]
 Rule = dict[str, list[str]]
 
@@ -61,10 +63,9 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
     """Return namespaces, accounts, roles and bindings, in the order in which they can be made."""
     _check(declaration)
     airflow, spark = declaration["airflow"], declaration["spark"]
-    namespaces = list(dict.fromkeys([airflow["namespace"], *spark["namespaces"]]))
     commander = declaration["commander_role"]
     return [
-        *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}} for namespace in namespaces),
+        *map(namespaces.declared, dict.fromkeys([airflow["namespace"], *spark["namespaces"]])),
         _account(airflow["account"], airflow["namespace"]),
         *_granted(_task_pods(airflow), airflow["namespace"], [*TASK_PODS, *airflow["rules"]], airflow),
         _role("ClusterRole", commander, None, [*COMMANDER, *declaration["commander_rules"]]),

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from ansible_collections.homelab.data_platform.plugins.module_utils import ca_files
 from ansible_collections.homelab.data_platform.plugins.module_utils.ingress import rules
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes import namespaces
 
 Object = dict[str, Any]
 
@@ -63,7 +64,7 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
     port: Object = {"name": "ui", "port": PORT, "targetPort": "ui", "protocol": "TCP"}
     ingress = declaration["ingress"]
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": declaration["namespace"]}},
+        namespaces.declared(declaration["namespace"]),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
         {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"type": "ClusterIP", "selector": labels, "ports": [port]}},
         {
