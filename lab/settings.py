@@ -66,6 +66,8 @@ HOSTS: tuple[Host, ...] = (BASTION, PROXMOX, CONTROL_PLANE, *NODES, MINIO, GIT)
 PROXMOX_PORT = 8006
 APISERVER_PORT = 6443
 MINIO_PORT = 9000
+INGRESS_PORT = 30998
+"""The ingress controller's NodePort, by the platform's default."""
 
 PROXMOX_USER = "ansible@pve"
 PROXMOX_TOKEN_ID = "data-platform"  # noqa: S105 - its name, not its secret

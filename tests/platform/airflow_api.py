@@ -1,4 +1,4 @@
-"""Airflow's REST API, asked as its administrator from beside the cluster, by the web interface's NodePort."""
+"""Airflow's REST API, asked as its administrator from beside the cluster, by the ingress controller's NodePort."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from typing import Any
 
 import requests
 
-from lab.settings import WORKER_1
-from tests.platform.reality import get, secret, wait_for
+from lab.settings import INGRESS_PORT, WORKER_1
+from tests.platform.reality import secret, wait_for
 
 
 class AirflowApi:
     """A session with the name and password that lie in the administrator's Secret."""
 
     def __init__(self) -> None:
-        (port,) = get("service", "--namespace", "airflow", "airflow-webserver")["spec"]["ports"]
-        self._url = f"http://{WORKER_1.address}:{port['nodePort']}/api/v1"
+        self._url = f"http://{WORKER_1.address}:{INGRESS_PORT}/api/v1"
         self._session = requests.Session()
         self._session.auth = ("admin", secret("airflow", "airflow-admin")["password"])
         self._session.trust_env = False

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import git, trust
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.fields import with_defaults
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import dag_readers
 
 Values = dict[str, Any]
@@ -19,6 +20,8 @@ DIRECTORY = "/opt/airflow/dags"
 LINK = "current"
 """What the script s3_sync.py keeps: a link to the newest state of the bucket."""
 VOLUME = "dags"
+PERIOD = 60
+"""Seconds."""
 
 
 def values(declaration: Mapping[str, Any]) -> Values:
@@ -28,6 +31,12 @@ def values(declaration: Mapping[str, Any]) -> Values:
     if source not in _SOURCES:
         raise AirflowError(f"airflow_dags.source is {source!r}; wanted one of {', '.join(_SOURCES)}.")
     return _SOURCES[source](declaration, {key: value for key, value in dags.items() if key != "source"})
+
+
+def scan(declaration: Mapping[str, Any]) -> Values:
+    """Return the values by which Airflow looks for new files as often as they come; its own default is five minutes."""
+    section, option = ("scheduler", "dag_dir_list_interval") if major(declaration) < 3 else ("dag_processor", "refresh_interval")
+    return {"config": {section: {option: str(declaration["dags"].get("period", PERIOD))}}}
 
 
 def _git(declaration: Mapping[str, Any], given: Mapping[str, Any]) -> Values:
@@ -67,7 +76,7 @@ def _image(_declaration: Mapping[str, Any], given: Mapping[str, Any]) -> Values:
 
 def _s3(declaration: Mapping[str, Any], given: Mapping[str, Any]) -> Values:
     """An empty volume in each pod that reads DAGs, which a container of Airflow's own image fills: its provider brings the client."""
-    dags = with_defaults("airflow_dags", given, {"prefix": "", "period": 60, "secret": ""}, required=["bucket"])
+    dags = with_defaults("airflow_dags", given, {"prefix": "", "period": PERIOD, "secret": ""}, required=["bucket"])
     if dags["period"] < 1:
         raise AirflowError(f"airflow_dags.period is {dags['period']}; wanted seconds, at least 1.")
     mount: Values = {"name": VOLUME, "mountPath": DIRECTORY}

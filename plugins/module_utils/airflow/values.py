@@ -67,6 +67,7 @@ def derive(declaration: Mapping[str, Any], checksums: Checksums) -> Values:
         ingress.values(declaration),
         executors.values(declaration),
         dags.values(declaration),
+        dags.scan(declaration),
         _logs(declaration),
         notifications.values(declaration),
         _environment(declaration),
