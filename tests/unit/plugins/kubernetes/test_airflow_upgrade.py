@@ -24,7 +24,9 @@ def declaration(namespace: str, version: str) -> dict[str, Any]:
         "version": version,
         "image": {"repository": "docker.io/apache/airflow", "tag": f"{version}-python3.12"},
         "secrets": {"database": "airflow-database"},
-        "database": {"host": "postgresql", "port": 5432, "name": "airflow", "user": "airflow", "secret": "postgresql"},
+        "database": {"host": "postgresql", "port": 5432, "name": "airflow", "user": "airflow", "secret": "postgresql", "sslmode": ""},
+        "given": [],
+        "ca_config_map": "",
         "resources": {"migration": {"requests": {"cpu": "50m"}}},
         "node_selector": {"workload": "orchestration"},
         "tolerations": [],
@@ -116,3 +118,20 @@ def test_a_patch_stops_and_another_one_starts(api: Api, tmp_path: Path) -> None:
             assert {item["spec"]["replicas"] for item in found} == {0}
     assert {item["metadata"]["name"]: item["spec"]["replicas"] for item in found} == replicas
     assert not any(subject.STOPPED in item["metadata"].get("annotations", {}) for item in found)
+
+
+def test_a_database_that_is_verified_is_verified_by_each_job_too(api: Api) -> None:
+    namespace = api.namespace()
+    declared = {**declaration(namespace, "3.2.2"), "ca_config_map": "data-platform-ca", "given": ["database_password"]}
+    declared["database"] = {**declared["database"], "sslmode": "verify-full"}
+    state, backup = subject.state_job(declared, "print()"), subject.backup_job(declared, BACKUP, "2.11.2", "true")
+    for job in (state, backup):
+        api.client.create(api.client.path("batch/v1", "Job", namespace), {"apiVersion": "batch/v1", "kind": "Job", **job})
+        pod = job["spec"]["template"]["spec"]
+        assert {"name": "data-platform-ca", "configMap": {"name": "data-platform-ca"}} in pod["volumes"]
+        assert "/etc/data-platform/ca" in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    variables = {entry["name"]: entry["value"] for entry in backup["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert variables["PGSSLMODE"] == "verify-full"
+    assert variables["PGSSLROOTCERT"] == "/etc/data-platform/ca/ca-bundle.crt"
+    secrets = [volume["secret"]["secretName"] for volume in backup["spec"]["template"]["spec"]["volumes"] if "secret" in volume]
+    assert secrets == ["airflow-database"], "the password that the inventory gives lies with the connection"
