@@ -66,6 +66,7 @@ def allowed(account: str, namespace: str) -> list[Cell]:
 
 
 WITHOUT_A_RUN = {
+    Cell(AIRFLOW, "list", "pods", TASKS): "the scheduler looks for the pods of tasks that have been queued for long, and of one before it",
     Cell(AIRFLOW, "patch", "pods", TASKS): "a scheduler that starts anew takes over the pods of the one before",
     Cell(AIRFLOW, "delete", APPLICATIONS, JOBS): "a task that is stopped deletes its application, and so does delete_on_termination",
     Cell(AIRFLOW, "get", APPLICATIONS, JOBS): "SparkKubernetesSensor looks at an application as a whole",
