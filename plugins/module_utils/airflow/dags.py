@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import git, trust
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import git, images, pods, trust
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.fields import with_defaults
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
@@ -55,8 +55,8 @@ def _git(declaration: Mapping[str, Any], given: Mapping[str, Any]) -> Values:
     }
     sync.update(git.access(dags, declaration))
     if declaration["ca_config_map"]:
-        sync["env"] = [{"name": "GIT_SSL_CAINFO", "value": trust.environment()["GIT_SSL_CAINFO"]}]
-        sync["extraVolumeMounts"] = [trust.mount()]
+        sync["env"] = [{"name": "GIT_SSL_CAINFO", "value": trust.environment(declaration)["GIT_SSL_CAINFO"]}]
+        sync["extraVolumeMounts"] = trust.mounts(declaration)
     return {"dags": {"gitSync": sync}}
 
 
@@ -100,17 +100,17 @@ def _sync_container(declaration: Mapping[str, Any], dags: Mapping[str, Any], mou
         "DAGS_DIRECTORY": DIRECTORY,
         "DAGS_LINK": LINK,
         "DAGS_PERIOD": "0" if once else str(dags["period"]),
-        **(trust.environment() if declaration["ca_config_map"] else {}),
+        **trust.environment(declaration),
     }
     container: Values = {
         "name": "s3-sync-init" if once else "s3-sync",
-        "image": f"{declaration['image']['repository']}:{declaration['image']['tag']}",
+        "image": images.airflow(declaration),
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-c", declaration["scripts"]["s3_sync"]],
         "env": [{"name": name, "value": value} for name, value in settings.items()],
         "resources": declaration["resources"]["dags_sync"],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [mount, *([trust.mount()] if declaration["ca_config_map"] else [])],
+        "securityContext": pods.RESTRICTED,
+        "volumeMounts": [mount, *trust.mounts(declaration)],
     }
     if dags["secret"]:
         container["envFrom"] = [{"secretRef": {"name": dags["secret"]}}]

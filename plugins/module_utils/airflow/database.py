@@ -19,10 +19,14 @@ def connection(declaration: Mapping[str, Any]) -> str:
     """Return a template of the connection, with `{password:url}` in the password's place."""
     database = declaration["database"]
     address = f"{database['host']}:{database['port']}/{quote(database['name'], safe='')}"
-    options = {}
-    if database["sslmode"]:
-        options["sslmode"] = database["sslmode"]
-    if database["sslmode"] in ("verify-ca", "verify-full"):
-        options["sslrootcert"] = ca_files.BUNDLE if declaration["ca_config_map"] else SYSTEM_ROOTS
+    options = tls(declaration)
     query = f"?{urlencode(options, safe='/')}" if options else ""
     return f"postgresql://{quote(database['user'], safe='')}:{{password:url}}@{address}{query}"
+
+
+def tls(declaration: Mapping[str, Any]) -> dict[str, str]:
+    """Return libpq's options for the declared `sslmode`. Given roots, libpq would verify even where `require` does not ask for it."""
+    mode = declaration["database"]["sslmode"]
+    if mode in ("verify-ca", "verify-full"):
+        return {"sslmode": mode, "sslrootcert": ca_files.BUNDLE if declaration["ca_config_map"] else SYSTEM_ROOTS}
+    return {"sslmode": mode} if mode else {}

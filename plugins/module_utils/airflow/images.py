@@ -16,6 +16,11 @@ _OPTIONAL = {
 """Parts that are off unless the user's own values turn them on. Their tags are the chart's."""
 
 
+def airflow(declaration: Mapping[str, Any]) -> str:
+    """Return Airflow's own image."""
+    return f"{declaration['image']['repository']}:{declaration['image']['tag']}"
+
+
 def values(declaration: Mapping[str, Any]) -> dict[str, Any]:
     """Return the images; behind a prefix, also those of what the user may turn on."""
     images, prefix = declaration["images"], declaration["image_prefix"]

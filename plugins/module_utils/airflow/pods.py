@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import trust
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import images, trust
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
 
 Object = dict[str, Any]
 
 AIRFLOW_UID = 50000
 HOME = "/opt/airflow"
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""The security context of our containers, as Kubernetes' restricted standard wants it."""
 
 
 def labels(declaration: Mapping[str, Any], component: str) -> dict[str, str]:
@@ -27,7 +29,6 @@ def pod(declaration: Mapping[str, Any], container: Object, volumes: list[Object]
     names = declaration["secrets"]
     web = ("WEBSERVER", "webserver") if major(declaration) < 3 else ("API", "api")
     keys = {"AIRFLOW__CORE__FERNET_KEY": "fernet-key", f"AIRFLOW__{web[0]}__SECRET_KEY": f"{web[1]}-secret-key"}
-    private = bool(declaration["ca_config_map"])
     return {
         "restartPolicy": "OnFailure",
         "automountServiceAccountToken": False,
@@ -36,30 +37,31 @@ def pod(declaration: Mapping[str, Any], container: Object, volumes: list[Object]
         "tolerations": declaration["tolerations"],
         "containers": [
             {
-                "image": f"{declaration['image']['repository']}:{declaration['image']['tag']}",
+                "image": images.airflow(declaration),
                 "resources": declaration["resources"]["migration"],
-                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                "securityContext": RESTRICTED,
                 **container,
                 "env": [
                     {"name": "AIRFLOW_HOME", "value": HOME},
                     *container.get("env", []),
-                    _secret_variable("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", names["database"], "connection"),
-                    *(_secret_variable(name, names["keys"], key) for name, key in keys.items()),
+                    secret_variable("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", names["database"], "connection"),
+                    *(secret_variable(name, names["keys"], key) for name, key in keys.items()),
                 ],
                 "volumeMounts": [
                     {"name": "config", "mountPath": f"{HOME}/airflow.cfg", "subPath": "airflow.cfg", "readOnly": True},
-                    *([trust.mount()] if private else []),
+                    *trust.mounts(declaration),
                     *container.get("volumeMounts", []),
                 ],
             }
         ],
         "volumes": [
             {"name": "config", "configMap": {"name": f"{declaration['release']}-config"}},
-            *([trust.volume(declaration["ca_config_map"])] if private else []),
+            *trust.volumes(declaration),
             *volumes,
         ],
     }
 
 
-def _secret_variable(name: str, secret: str, key: str) -> Object:
+def secret_variable(name: str, secret: str, key: str) -> Object:
+    """Return a variable whose value is a Secret's."""
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.ca_files import BUNDLE, DIRECTORY
@@ -12,16 +13,19 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.ca_files imp
 VOLUME = "data-platform-ca"
 
 
-def volume(config_map: str) -> dict[str, Any]:
-    """Return the volume with the CA."""
-    return {"name": VOLUME, "configMap": {"name": config_map}}
+def volumes(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the volume with the CA, if the declaration names one."""
+    name = declaration["ca_config_map"]
+    return [{"name": VOLUME, "configMap": {"name": name}}] if name else []
 
 
-def mount() -> dict[str, Any]:
+def mounts(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the mount of that volume."""
-    return {"name": VOLUME, "mountPath": DIRECTORY, "readOnly": True}
+    return [{"name": VOLUME, "mountPath": DIRECTORY, "readOnly": True}] if declaration["ca_config_map"] else []
 
 
-def environment() -> dict[str, str]:
+def environment(declaration: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables by which Python's clients and git find the CA."""
+    if not declaration["ca_config_map"]:
+        return {}
     return dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO"), BUNDLE)

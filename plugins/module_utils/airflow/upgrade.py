@@ -12,10 +12,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import pods, trust
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import database, images, pods, trust
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major, parse_version
-from ansible_collections.homelab.data_platform.plugins.module_utils.ca_files import BUNDLE
 
 Object = dict[str, Any]
 
@@ -96,24 +95,21 @@ def state_job(declaration: Mapping[str, Any], script: str) -> Object:
     """Return the Job that asks the wanted Airflow what it makes of the database."""
     environment = [
         {"name": "CONNECTION_CHECK_MAX_COUNT", "value": "0"},
-        {
-            "name": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
-            "valueFrom": {"secretKeyRef": {"name": declaration["secrets"]["database"], "key": "connection"}},
-        },
+        pods.secret_variable("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", declaration["secrets"]["database"], "connection"),
     ]
     container = {
         "name": "state",
-        "image": _image(declaration),
+        "image": images.airflow(declaration),
         "args": ["python", "-c", script],
         "env": environment,
         "resources": declaration["resources"]["migration"],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": _trust_mounts(declaration),
+        "securityContext": pods.RESTRICTED,
+        "volumeMounts": trust.mounts(declaration),
     }
     pod = {
         "securityContext": {"runAsUser": pods.AIRFLOW_UID, "fsGroup": 0},
         "containers": [container],
-        "volumes": _trust_volumes(declaration),
+        "volumes": trust.volumes(declaration),
     }
     return _job(declaration, "database-state", pod)
 
@@ -151,7 +147,7 @@ def imports_job(declaration: Mapping[str, Any], workloads: Sequence[Mapping[str,
     imports = {key: container[key] for key in ("envFrom", "volumeMounts", "resources", "securityContext") if key in container}
     imports.update(
         name="imports",
-        image=_image(declaration),
+        image=images.airflow(declaration),
         args=["python", "-c", script],
         env=[*kept, *({"name": name, "value": value} for name, value in own.items())],
     )
@@ -188,18 +184,17 @@ def _patch(found: Mapping[str, Any], replicas: int, remembered: Optional[str]) -
 
 def backup_job(declaration: Mapping[str, Any], backup: Mapping[str, Any], found: Optional[str], script: str) -> Object:
     """Return the Job that dumps the database into a volume, reads the dump again and drops the oldest ones."""
-    database = declaration["database"]
+    place = declaration["database"]
     environment = {
-        "PGHOST": database["host"],
-        "PGPORT": str(database["port"]),
-        "PGUSER": database["user"],
-        "PGDATABASE": database["name"],
+        "PGHOST": place["host"],
+        "PGPORT": str(place["port"]),
+        "PGUSER": place["user"],
+        "PGDATABASE": place["name"],
         "BACKUP_STEM": f"{declaration['release']}-{found or 'unknown'}",
         "BACKUP_PATTERN": f"{declaration['release']}-*.dump",
         "BACKUP_KEEP": str(backup["keep"]),
         # As Airflow itself reaches it.
-        **({"PGSSLMODE": database["sslmode"]} if database["sslmode"] else {}),
-        **({"PGSSLROOTCERT": BUNDLE} if declaration["ca_config_map"] else {}),
+        **{f"PG{option.upper()}": value for option, value in database.tls(declaration).items()},
     }
     container = {
         "name": "backup",
@@ -207,11 +202,11 @@ def backup_job(declaration: Mapping[str, Any], backup: Mapping[str, Any], found:
         "command": ["bash", "-c", script],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": declaration["resources"]["migration"],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": pods.RESTRICTED,
         "volumeMounts": [
             {"name": "backups", "mountPath": BACKUPS},
             {"name": "password", "mountPath": "/run/secrets/postgresql", "readOnly": True},
-            *_trust_mounts(declaration),
+            *trust.mounts(declaration),
         ],
     }
     # A volume that was provisioned for the claim belongs to root; one that the inventory declares belongs to the user already.
@@ -223,25 +218,13 @@ def backup_job(declaration: Mapping[str, Any], backup: Mapping[str, Any], found:
         "fsGroupChangePolicy": "OnRootMismatch",
     }
     # A password that the inventory gives lies with the connection.
-    secret = declaration["secrets"]["database"] if "database_password" in declaration["given"] else database["secret"]
+    secret = declaration["secrets"]["database"] if "database_password" in declaration["given"] else place["secret"]
     volumes = [
         {"name": "backups", "persistentVolumeClaim": {"claimName": backup["claim"]}},
         {"name": "password", "secret": {"secretName": secret, "items": [{"key": "password", "path": "password"}]}},
-        *_trust_volumes(declaration),
+        *trust.volumes(declaration),
     ]
     return _job(declaration, "database-backup", {"securityContext": security, "containers": [container], "volumes": volumes})
-
-
-def _trust_mounts(declaration: Mapping[str, Any]) -> list[Object]:
-    return [trust.mount()] if declaration["ca_config_map"] else []
-
-
-def _trust_volumes(declaration: Mapping[str, Any]) -> list[Object]:
-    return [trust.volume(declaration["ca_config_map"])] if declaration["ca_config_map"] else []
-
-
-def _image(declaration: Mapping[str, Any]) -> str:
-    return f"{declaration['image']['repository']}:{declaration['image']['tag']}"
 
 
 def _job(declaration: Mapping[str, Any], purpose: str, pod: Mapping[str, Any]) -> Object:

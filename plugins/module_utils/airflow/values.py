@@ -155,8 +155,8 @@ def _environment(declaration: Mapping[str, Any]) -> Values:
     variables = {f"AIRFLOW_VAR_{name.upper()}": str(value) for name, value in declaration["variables"].items()}
     variables |= notifications.environment(declaration)
     if declaration["ca_config_map"]:
-        values |= {"volumes": [trust.volume(declaration["ca_config_map"])], "volumeMounts": [trust.mount()]}
-        variables |= trust.environment()
+        values |= {"volumes": trust.volumes(declaration), "volumeMounts": trust.mounts(declaration)}
+        variables |= trust.environment(declaration)
     loaded = [declaration["connections_secret"]] if declaration["connections_secret"] else []
     if {"smtp_password", "webhook_url"} & set(declaration["given"]):
         loaded.append(declaration["secrets"]["notifications"])

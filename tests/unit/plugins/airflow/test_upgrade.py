@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import database
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import upgrade as subject
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
+
+from .declared import declaration
 
 
 @pytest.mark.parametrize(
@@ -84,3 +88,13 @@ def test_what_was_stopped_is_started_unless_something_else_did() -> None:
     patches = subject.start([stopped, started, workload("redis", 1)])
     assert {patch["metadata"]["name"]: patch["spec"]["replicas"] for patch in patches} == {"airflow-scheduler": 2, "airflow-webserver": 3}
     assert all(patch["metadata"]["annotations"] == {subject.STOPPED: None} for patch in patches)
+
+
+@pytest.mark.parametrize("sslmode", ["", "require", "verify-ca"])
+def test_the_backup_reaches_the_database_as_airflow_does(sslmode: str) -> None:
+    plain = declaration()
+    declared = {**plain, "database": {**plain["database"], "sslmode": sslmode}}
+    backup = {"claim": "airflow-backups", "keep": 5, "image": "docker.io/library/postgres:15-bookworm", "uid": 999, "gid": 999}
+    (container,) = subject.backup_job(declared, backup, "2.11.2", "true")["spec"]["template"]["spec"]["containers"]
+    tls = {entry["name"].removeprefix("PG").lower(): entry["value"] for entry in container["env"] if entry["name"].startswith("PGSSL")}
+    assert tls == dict(parse_qsl(urlsplit(database.connection(declared)).query))
