@@ -12,7 +12,7 @@ import pytest
 from lab import object_store, secret_store, ssh
 from lab.node import machine as node_machine
 from lab.settings import BASTION, DOMAIN, WORKER_1
-from tests.airflow.release import SITE, dag_ids, declare, deploy, log_of, run_dag, source_of
+from tests.airflow.release import SITE, dag_ids, declare, deploy, run_dag, source_of
 from tests.platform.reality import get, kubectl, on, s3, wait_for
 from tests.playbook import changed
 from tests.repository import pushed
@@ -61,7 +61,7 @@ def test_deploy_key(deploy_key: Path) -> None:
     assert "PRIVATE KEY" not in refused.stdout
     deploy(airflow_dags={**dags, "known_hosts": host_key}, airflow_git_ssh_key=deploy_key.read_text())
     assert dag_ids() == {"by_ssh"}
-    assert "by-ssh" in log_of("by_ssh", run_dag("by_ssh"))
+    assert "by-ssh" in run_dag("by_ssh")
 
 
 IDENTITY = {
@@ -78,7 +78,7 @@ def test_bucket() -> None:
     store.put_object(Bucket="datalake", Key="dags/by_s3.py", Body=source_of("by_s3").encode())
     deploy(airflow_dags={"source": "s3", "bucket": "datalake", "prefix": "dags", "secret": "airflow-dags-s3", "period": 5})
     assert dag_ids() == {"by_s3"}
-    assert "by-s3" in log_of("by_s3", run_dag("by_s3"))
+    assert "by-s3" in run_dag("by_s3")
     store.put_object(Bucket="datalake", Key="dags/second.py", Body=source_of("second").encode())
     store.delete_object(Bucket="datalake", Key="dags/by_s3.py")
     wait_for("the new state of the bucket", lambda: dag_ids() == {"second"}, 90)
@@ -112,7 +112,7 @@ def fixture_claim() -> Iterator[str]:
 def test_volume(claim: str) -> None:
     deploy(airflow_dags={"source": "volume", "claim": claim, "path": "team"})
     assert dag_ids() == {"by_volume"}
-    assert "by-volume" in log_of("by_volume", run_dag("by_volume"))
+    assert "by-volume" in run_dag("by_volume")
 
 
 def test_image() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab.settings import WORKER_1
-from tests.airflow.release import declare, deploy, import_image
-from tests.platform.pipeline import run_dag, task_log
+from tests.airflow.release import declare, deploy, import_image, run_dag
+from tests.platform.pipeline import HELLO
 from tests.platform.reality import get, kubectl, secret
 from tests.playbook import changed
 
@@ -22,7 +22,7 @@ def _as_declared() -> Iterator[None]:
 def test_celery() -> None:
     import_image(WORKER_1, "image-redis")
     deploy(airflow_executor="CeleryExecutor", airflow_celery={"workers": 1, "concurrency": 2})
-    assert "Hello from airflow-worker-" in task_log(run_dag())
+    assert "Hello from airflow-worker-" in run_dag(*HELLO)
     broker = get("statefulset", "--namespace", "airflow", "airflow-redis")["spec"]["template"]["spec"]
     assert "volumeClaimTemplates" not in broker
     password = secret("airflow", "airflow-broker")["password"]
@@ -34,4 +34,4 @@ def test_celery() -> None:
 
 def test_local() -> None:
     deploy(airflow_executor="LocalExecutor")
-    assert "Hello from airflow-scheduler-" in task_log(run_dag())
+    assert "Hello from airflow-scheduler-" in run_dag(*HELLO)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.settings import SWITCH
-from tests.airflow.release import declare, deploy, run_dag, source_of
+from tests.airflow.release import declare, deploy, source_of
 from tests.listeners import mail_server, served, web_server
+from tests.platform.airflow_api import AirflowApi
 from tests.platform.pipeline import airflow
 from tests.platform.reality import get, kubectl, wait_for
 from tests.playbook import changed
@@ -25,6 +26,7 @@ def _as_declared() -> Iterator[None]:
 
 def test_failures_are_told_by_mail_and_webhook() -> None:
     kept: list[dict[str, Any]] = []
+    api = AirflowApi()
     with pushed() as clone:
         (clone / "dags/fails.py").write_text(source_of("fails", "echo no more disk; exit 7"))
     with served(mail_server((SWITCH.address, 0), kept.append)) as mail, served(web_server((SWITCH.address, 0), kept.append)) as web:
@@ -37,7 +39,8 @@ def test_failures_are_told_by_mail_and_webhook() -> None:
         done = declare(airflow_notifications=notifications, airflow_webhook_url=address)
         changed(done)
         assert "s3cret-path" not in done.stdout + done.stderr
-        run = run_dag("fails", "failed")
+        run = api.trigger("fails")
+        assert api.finish("fails", run) == "failed"
         wait_for("four messages", lambda: len(kept) >= 4, 120)
     hooks = {entry["body"]["event"]: entry["body"] for entry in kept if entry["way"] == "webhook"}
     assert {event: body["run_id"] for event, body in hooks.items()} == {"task": run, "dag_run": run}
@@ -72,7 +75,9 @@ def test_old_runs_are_forgotten() -> None:
     deploy(airflow_database_cleanup={"schedule": "0 4 * * 0", "days": 30})
     kubectl("exec", "--namespace", "airflow", "deployment/airflow-scheduler", "--container", "scheduler", "--", "python", "-c", OLD_RUN)
     assert {"old-1", "old-2"} <= runs()
-    young = run_dag("example_hello")
+    api = AirflowApi()
+    young = api.trigger("example_hello")
+    assert api.finish("example_hello", young) == "success"
     kubectl("create", "job", "--namespace", "airflow", "--from=cronjob/airflow-db-clean", "clean-now")
     kubectl("wait", "--namespace", "airflow", "--for=condition=complete", "job/clean-now", "--timeout=240s")
     # The newest run stays, whatever its age: it says when the next one is due.

@@ -11,7 +11,6 @@ import yaml
 from lab import components
 from lab.settings import CHECKOUT, WORKER_2
 from tests import examples
-from tests.platform.airflow_api import AirflowApi
 from tests.platform.reality import get, kubectl, on, wait_for
 
 HELLO = ("example_hello", "say_hello")
@@ -24,20 +23,6 @@ AIRFLOW_ACCOUNT = "system:serviceaccount:airflow:airflow-sa"
 def airflow(*words: str) -> str:
     """Run Airflow's command line where the scheduler runs."""
     return kubectl("exec", "--namespace", "airflow", "deployment/airflow-scheduler", "--container", "scheduler", "--", "airflow", *words)
-
-
-def run_dag() -> str:
-    """Run the smallest DAG and see it succeed; return the run's name."""
-    dag, api = HELLO[0], AirflowApi()
-    run = api.trigger(dag)
-    assert api.finish(dag, run) == "success"
-    return run
-
-
-def task_log(run: str) -> str:
-    """Its task's log as Airflow gives it."""
-    dag, task = HELLO
-    return AirflowApi().log(dag, run, task)
 
 
 def create_pi() -> str:
