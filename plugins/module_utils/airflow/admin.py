@@ -35,7 +35,9 @@ def admin_job(
     }
     password = {"name": "password", "secret": {"secretName": secret, "items": [{"key": "password", "path": "password"}]}}
     labels = pods.labels(declaration, "admin-user")
-    annotations = {f"checksum/{secret}": checksums.get(secret) or "not known yet"}
+    # Another database knows no administrator yet.
+    read = (secret, declaration["secrets"]["database"])
+    annotations = {f"checksum/{name}": checksums.get(name) or "not known yet" for name in read}
     template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pods.pod(declaration, container, [password])}
     digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
     return {

@@ -35,4 +35,6 @@ def test_administrators_job_is_made_anew_only_when_something_changed() -> None:
     assert name != _job(email="other@example.com")["metadata"]["name"]
     assert name != admin_job(declaration(), ADMIN, "print()", {"airflow-admin": "other"})["metadata"]["name"]
     assert name != admin_job(declaration(), ADMIN, "pass", CHECKSUMS)["metadata"]["name"]
+    other = admin_job(declaration(), ADMIN, "print()", {**CHECKSUMS, "airflow-database": "other"})
+    assert name != other["metadata"]["name"], "another database does not know the administrator"
     assert name == admin_job(declaration(), ADMIN, "print()", {**CHECKSUMS, "airflow-keys": "other"})["metadata"]["name"]
