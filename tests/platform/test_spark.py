@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from lab.settings import WORKER_2
 from tests.platform.conftest import INPUT, Run
 from tests.platform.pipeline import driver_log, history
-from tests.platform.reality import get, kubectl
-from tests.playbook import Site
+from tests.platform.reality import get
 
 
 def test_operator_is_available() -> None:
     deployments = get("deployments", "--namespace", "spark-operator")["items"]
     available = {deployment["metadata"]["name"] for deployment in deployments if deployment["status"].get("availableReplicas")}
     assert available == {"spark-operator-controller", "spark-operator-webhook"}
-
-
-def test_the_definitions_are_brought_to_those_of_the_chart(tmp_path: Path) -> None:
-    definition = ("customresourcedefinition", "sparkapplications.sparkoperator.k8s.io")
-    deployment = ("deployment", "--namespace", "spark-operator", "spark-operator-controller")
-    wanted = get(*definition)["spec"]
-    chart = get(*deployment)["metadata"]["labels"]["helm.sh/chart"]
-    # As an older chart would have left both.
-    kubectl("patch", *definition, "--type=json", "--patch", '[{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns"}]')
-    kubectl("label", *deployment, "--overwrite", "helm.sh/chart=spark-operator-2.4.0")
-    try:
-        assert Site.copy(tmp_path).play("playbooks/spark.yml").returncode == 0
-        assert get(*definition)["spec"] == wanted
-    finally:
-        kubectl("label", *deployment, "--overwrite", f"helm.sh/chart={chart}")
 
 
 def test_pi_created_by_airflow_runs_as_spark_on_the_other_node(run: Run) -> None:

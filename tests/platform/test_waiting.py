@@ -18,24 +18,23 @@ NAMESPACE = "airflow"
 
 
 @pytest.fixture
-def crashing_deployment() -> Iterator[None]:
-    """A Deployment whose container complains and ends."""
+def failing_job() -> Iterator[None]:
+    """A Job whose container complains and ends."""
     image = get("statefulset", "--namespace", NAMESPACE, "postgresql")["spec"]["template"]["spec"]["containers"][0]["image"]
-    labels = {"app": NAME}
     container = {"name": "main", "image": image, "command": ["sh", "-c", "echo 'the table dag_run is missing'; exit 3"]}
-    pod = {"tolerations": [{"operator": "Exists"}], "nodeSelector": {"workload": "orchestration"}, "containers": [container]}
-    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    pod = {"restartPolicy": "Never", "tolerations": [{"operator": "Exists"}], "nodeSelector": {"workload": "orchestration"}}
+    spec = {"backoffLimit": 0, "template": {"spec": {**pod, "containers": [container]}}}
     metadata = {"name": NAME, "namespace": NAMESPACE}
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
+    kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}))
     yield
-    kubectl("delete", "deployment", "--namespace", NAMESPACE, NAME)
+    kubectl("delete", "job", "--namespace", NAMESPACE, NAME)
 
 
-@pytest.mark.usefixtures("crashing_deployment")
-def test_a_crash_loop_ends_the_wait_with_the_last_lines_of_the_log() -> None:
+@pytest.mark.usefixtures("failing_job")
+def test_a_failed_job_ends_the_wait_with_the_last_lines_of_its_log() -> None:
     arguments = {
         "kubeconfig": str(control_plane.KUBECONFIG),
-        "resources": [{"kind": "Deployment", "namespace": NAMESPACE, "name": NAME}],
+        "resources": [{"api_version": "batch/v1", "kind": "Job", "namespace": NAMESPACE, "name": NAME}],
         "timeout": 300,
     }
     done = subprocess.run(
@@ -47,7 +46,7 @@ def test_a_crash_loop_ends_the_wait_with_the_last_lines_of_the_log() -> None:
         check=False,
     )
     message = json.loads(done.stdout)["msg"]
-    assert f"Deployment {NAMESPACE}/{NAME}: 0 of 1 pods available" in message
+    assert f"Job {NAMESPACE}/{NAME}: " in message
     assert "exit code 3" in message
     assert "the table dag_run is missing" in message
     assert "will not become so" in message, "it waited to the end although nothing could come of it"
