@@ -32,7 +32,7 @@ from lab import (
 )
 from lab.components import host as packages
 from lab.machine import Machine, unmount_below
-from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, MORE_IMAGES, NODES, STATE, SWITCH, WORKER_1
+from lab.settings import BASTION, CHECKOUT, CONTROL_PLANE, INVENTORY, MORE_COMPONENTS, NODES, STATE, SWITCH, WORKER_1
 from lab.shell import LabError, in_namespace
 
 _console = Console(highlight=False)
@@ -51,7 +51,7 @@ def hosts() -> None:
     """Every host of the lab, ready."""
     packages.ensure_packages()
     components.ensure()
-    components.ensure(MORE_IMAGES)
+    components.ensure(MORE_COMPONENTS)
     STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
     _refuse(f"vm-{WORKER_1.name}", "is a virtual machine in this lab")
     with _step("network: a switch and a namespace for each host"):
@@ -86,7 +86,7 @@ def hosts() -> None:
         for name, load in loads.items():
             with _step(f"{name}: container images"):
                 load.result()
-    for image in MORE_IMAGES:
+    for image in (name for name in MORE_COMPONENTS if name.startswith("image-")):
         with _step(f"{WORKER_1.name}: {image}"):
             node.load_another_image(WORKER_1, image)
     for worker in NODES:

@@ -78,5 +78,5 @@ IMAGES = {
     WORKER_2.name: ("image-pause", "image-spark", "image-spark-s3a", "image-spark-operator", "image-traefik"),
 }
 """The images that each node holds; there is no image registry in the lab."""
-MORE_IMAGES = tuple(os.environ.get("LAB_IMAGES", "").split())
-"""Components that the node of Airflow holds as well, such as the newer versions to which Airflow is upgraded."""
+MORE_COMPONENTS = tuple(os.environ.get("LAB_COMPONENTS", "").split())
+"""Components that a scenario needs as well, such as a browser. The node of Airflow holds those that are images."""

@@ -6,9 +6,7 @@ import json
 import subprocess
 from typing import Any
 
-from lab import components
-from lab.node import machine
-from lab.settings import INVENTORY, Node
+from lab.settings import INVENTORY
 from tests.platform.airflow_api import AirflowApi
 from tests.platform.pipeline import airflow
 from tests.playbook import Site, changed
@@ -40,14 +38,6 @@ def run_dag(dag: str, task: str = "say") -> str:
     run = api.trigger(dag)
     assert api.finish(dag, run) == "success", api.log(dag, run, task)
     return api.log(dag, run, task)
-
-
-def import_image(node: Node, name: str) -> None:
-    """Give a node an image that the lab does not bring by itself."""
-    leader = machine(node).leader
-    inside = ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"]
-    with (components.ensure([name])[name] / "image.tar").open("rb") as image:
-        subprocess.run([*inside, "/usr/bin/ctr", "-n", "k8s.io", "images", "import", "-"], stdin=image, check=True, capture_output=True)
 
 
 def source_of(dag: str, command: str = "hostname") -> str:

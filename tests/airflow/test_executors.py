@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.settings import WORKER_1
-from tests.airflow.release import declare, deploy, import_image, run_dag
+from tests.airflow.release import declare, deploy, run_dag
 from tests.platform.pipeline import HELLO
 from tests.platform.reality import get, kubectl, secret
 from tests.playbook import changed
@@ -20,7 +19,6 @@ def _as_declared() -> Iterator[None]:
 
 
 def test_celery() -> None:
-    import_image(WORKER_1, "image-redis")
     deploy(airflow_executor="CeleryExecutor", airflow_celery={"workers": 1, "concurrency": 2})
     assert "Hello from airflow-worker-" in run_dag(*HELLO)
     broker = get("statefulset", "--namespace", "airflow", "airflow-redis")["spec"]["template"]["spec"]

@@ -194,7 +194,7 @@ class Browser:
 @contextmanager
 def running(inside: Sequence[str]) -> Iterator[Browser]:
     """Run Chromium on a computer; `inside` is what runs a command there."""
-    root = components.ensure(["browser"])["browser"] / "rootfs"
+    root = components.path("browser") / "rootfs"
     argv = [*inside, *("unshare", "--mount", "--pid", "--fork", "--kill-child"), "sh", "-c", START, str(root), "chromium-headless-shell"]
     process = subprocess.Popen([*argv, *OPTIONS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
     assert process.stdin and process.stdout
