@@ -206,11 +206,25 @@ def _pool(connection: Connection) -> urllib3.PoolManager:
     # urllib3 knows the proxies of the environment only when told; the clients of Proxmox and Kubernetes honour them by themselves.
     kind: type[urllib3.PoolManager] = urllib3.ProxyManager if connection.proxy else urllib3.PoolManager
 
+    class WithContext(urllib3.connection.HTTPSConnection):
+        """Has a TLS context of its own.
+
+        urllib3 sets protocols of the context at each connection. Shared, OpenSSL may just be reading them for another thread, which
+        then sends a greeting that no server can decode (psf/requests, issue 6560).
+        """
+
+        def connect(self) -> None:
+            self.ssl_context = _ssl_context(connection)
+            super().connect()
+
     class Pool(kind):  # type: ignore[valid-type,misc]
         """Looks at each answer (ansible-test takes an overridden request method for a call of urllib's function)."""
 
         def connection_from_host(self, *args: Any, **kw: Any) -> Any:
-            return _WithoutPages(super().connection_from_host(*args, **kw))
+            connections = super().connection_from_host(*args, **kw)
+            if connection.secure:
+                connections.ConnectionCls = WithContext
+            return _WithoutPages(connections)
 
         def clear(self) -> None:
             """Keep the connections: a client of the library closes them when it is no longer used, under all others that share them."""
@@ -234,6 +248,7 @@ def _pool(connection: Connection) -> urllib3.PoolManager:
         "retries": retries,
     }
     if connection.secure:
+        # What is wrong with ca_path is said before anything is asked.
         options["ssl_context"] = _ssl_context(connection)
     if connection.proxy:
         try:

@@ -9,6 +9,7 @@ import secrets
 import select
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,20 @@ def test_a_server_that_is_down_is_named(run: Run, module: str) -> None:
     assert message.startswith(f"MinIO at https://127.0.0.1:{port} (as '{ROOT}'): cannot ")
     assert "no connection" in message
     assert "is the server up" in message
+
+
+def test_each_connection_has_a_tls_context_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[ssl.SSLContext] = []
+    original = ssl.SSLContext.set_alpn_protocols
+
+    def noted(context: ssl.SSLContext, protocols: Any) -> None:
+        changed.append(context)
+        original(context, protocols)
+
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", noted)
+    run("minio_user", check=True, users=[{"name": name, "secret_key": "12345678"} for name in ("abc", "def", "ghi")])
+    assert len(changed) > 1
+    assert len(set(map(id, changed))) == len(changed), "one thread changes what another one is just using"
 
 
 @each_module
