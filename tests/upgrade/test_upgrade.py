@@ -13,9 +13,9 @@ import pytest
 import yaml
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.upgrade import STOPPED
 
-from lab.settings import CHECKOUT
+from lab.settings import CHECKOUT, WORKER_1
 from tests.platform.pipeline import airflow
-from tests.platform.reality import get, kubectl
+from tests.platform.reality import get, kubectl, on
 from tests.playbook import changed
 from tests.upgrade.conftest import DAG, Known, UpgradedSite, backups, run_dag, sql
 
@@ -132,20 +132,38 @@ def test_an_upgrade_keeps_what_airflow_knew(site: UpgradedSite, known: Known, ai
         assert b"Hello from" in b"".join(airflow_store.get_object(Bucket="datalake", Key=key)["Body"].read() for key in keys)
 
 
-@pytest.mark.parametrize("version", ["2.10.4", "2.11.2"])
-def test_each_backup_restores(version: str) -> None:
-    (name, *_) = sorted((name for name in backups() if name.startswith(f"airflow-{version}-")), reverse=True)
-    sql("drop database if exists scratch")
-    sql("create database scratch")
+def restore(name: str, end: str) -> str:
+    """Run the Job of the example on a database of its own until it has ended so; return what it said."""
     job = yaml.safe_load((CHECKOUT / "examples/airflow-restore.yaml").read_text())
     variables = {variable["name"]: variable for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     variables["BACKUP"]["value"], variables["PGDATABASE"]["value"] = name, "scratch"
     kubectl("delete", "job", "--namespace", "airflow", "airflow-restore", "--ignore-not-found", "--wait")
     kubectl("create", "--filename=-", stdin=yaml.safe_dump(job))
-    kubectl("wait", "--namespace", "airflow", "--for=condition=complete", "job/airflow-restore", "--timeout=180s")
-    assert f"{name} is restored into scratch." in kubectl("logs", "--namespace", "airflow", "job/airflow-restore")
+    kubectl("wait", "--namespace", "airflow", f"--for=condition={end}", "job/airflow-restore", "--timeout=180s")
+    return kubectl("logs", "--namespace", "airflow", "job/airflow-restore")
+
+
+@pytest.mark.parametrize("version", ["2.10.4", "2.11.2"])
+def test_each_backup_restores(version: str) -> None:
+    (name, *_) = sorted((name for name in backups() if name.startswith(f"airflow-{version}-")), reverse=True)
+    sql("drop database if exists scratch")
+    sql("create database scratch")
+    assert f"{name} is restored into scratch." in restore(name, "complete")
     assert counts("scratch") == rows[version]
     assert sql("select version_num from alembic_version", "scratch") == [HEADS[version]]
+
+
+def test_a_restore_that_fails_changes_nothing() -> None:
+    before = counts("scratch")
+    cut = "airflow-2.11.2-cut.dump"
+    (name, *_) = (name for name in backups() if name.startswith("airflow-2.11.2-"))
+    on(WORKER_1, f"sh -c 'cd /mnt/airflow-data/airflow-backups && head --bytes=-2000 {name} > {cut} && chown --reference={name} {cut}'")
+    try:
+        for broken in ("airflow-there-is-none.dump", cut):
+            assert "is restored" not in restore(broken, "failed")
+            assert counts("scratch") == before
+    finally:
+        on(WORKER_1, f"rm /mnt/airflow-data/airflow-backups/{cut}")
 
 
 @pytest.mark.parametrize("wanted", ["2.10.4", "2.11.2"])
