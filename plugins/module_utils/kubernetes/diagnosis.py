@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes import helm_records
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import Cause, one_line
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import Cause, one_line, told
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.claim_causes import claim_cause, missing_claim
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import ApiError, Client, KubernetesError, Object
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.pod_causes import container_causes, mount_causes
@@ -91,10 +92,11 @@ class Diagnosis:
     def _pod(self, pod: Object) -> Iterator[Cause]:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         causes = list(container_causes(pod))
-        if any(cause.kind == "image" for cause in causes):
+        if any(cause.kind.startswith("image") for cause in causes):
             # Older kubelets tell of a registry's answer in an event only.
-            said = [str(event.get("message")) for event in self._events("Pod", name, namespace) if event.get("reason") == "Failed"]
-            causes = list(container_causes(pod, next((text for text in reversed(said) if text.startswith("Failed to pull")), "")))
+            pulls = [event for event in self._events("Pod", name, namespace) if str(event.get("message")).startswith("Failed to pull")]
+            last = pulls[-1] if pulls else {}
+            causes = [replace(cause, told=told(last)) for cause in container_causes(pod, str(last.get("message", "")))]
         yield from causes
         scheduled = condition_of(pod, "PodScheduled")
         if scheduled.get("status") == "False":
@@ -149,12 +151,13 @@ class Diagnosis:
         for owner in self._owners(found):
             kind, name = owner.get("kind", "ReplicaSet"), owner["metadata"]["name"]
             failed = [event for event in self.warnings(kind, name, namespace) if event.get("reason") == "FailedCreate"]
-            told = condition_of(owner, "ReplicaFailure")
+            failure = condition_of(owner, "ReplicaFailure")
             # The condition keeps the words of the first time.
-            message = failed[-1]["message"] if failed else told.get("message") if told.get("status") == "True" else ""
+            message = failed[-1]["message"] if failed else failure.get("message") if failure.get("status") == "True" else ""
             if message:
                 webhook, endpoints = self._webhook(webhook_of(message))
-                yield owner["metadata"]["uid"], refusal_cause(f"{kind} {namespace}/{name}", namespace, message, webhook, endpoints)
+                cause = refusal_cause(f"{kind} {namespace}/{name}", namespace, message, webhook, endpoints)
+                yield owner["metadata"]["uid"], replace(cause, told=told(failed[-1])) if failed else cause
 
     def _webhook(self, name: str) -> tuple[Object | None, int | None]:
         """A webhook by its name, and how many ready addresses its service has, as far as the account may see."""
@@ -206,7 +209,7 @@ class Diagnosis:
             found = self._client.get(path, fieldSelector=f"involvedObject.kind={kind},involvedObject.name={name}") or {}
         except KubernetesError:
             return []
-        return sorted(found.get("items", []), key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        return sorted(found.get("items", []), key=told)
 
 
 def _wanted(found: Object) -> int:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import PATIENCE, Cause, one_line
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import PATIENCE, Cause, one_line, told
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Object
 
 IMAGE_REASONS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
@@ -72,12 +73,13 @@ def mount_causes(pod: Object, events: Iterable[Object]) -> Iterator[Cause]:
             if volume.startswith("kube-api-access-") or "cache: timed out" in said:
                 continue
             reference = _reference(pod, said, f"its volume {volume}", _mounted(pod, volume))
-            yield reference or Cause(
+            cause = reference or Cause(
                 "mount",
                 pod_name(pod),
                 f"its volume {volume} cannot be mounted ({event['reason']}): {said}",
                 "correct what it names, or give the node what it takes (docs/troubleshooting.md, Storage)",
             )
+            yield replace(cause, told=told(event))
         elif event.get("reason") == "FailedCreatePodSandBox":
             remedy = "look at the node's network plugin and container runtime"
             yield Cause("sandbox", pod_name(pod), f"the node cannot start it: {message}", remedy)

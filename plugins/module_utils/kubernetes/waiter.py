@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import Cause, ended, one_line
@@ -198,7 +198,8 @@ class Waiter:
         since = self.memory.first_seen.setdefault(key, self.waited)
         # Restarts from before this wait may have had a cause that is gone; those of pods that came later all count.
         before = self.memory.restarts.get(f"{uid} {cause.container}", 0)
-        return cause.hopeless(self.waited - since, cause.restarts - before)
+        began = datetime.now(timezone.utc) - timedelta(seconds=self.waited)
+        return cause.hopeless(self.waited - since, cause.restarts - before, began)
 
     def _remember_restarts(self, found: Object) -> None:
         for pod in self._diagnosis.pods(found):

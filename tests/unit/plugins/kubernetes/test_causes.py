@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.r
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.scheduling import amount, scheduling_cause
 
 Object = dict[str, Any]
+NOW = datetime.now(timezone.utc)
 
 
 def pod(container: Object, **spec: Any) -> Object:
@@ -67,7 +69,7 @@ def test_a_container_that_cannot_start(kind: str, reason: str, message: str, sai
     (cause,) = container_causes(pod({"state": {"waiting": {"reason": reason, "message": message}}}))
     assert (cause.kind, cause.subject) == (kind, "Pod web")
     assert said in cause.reason
-    assert cause.hopeless(PATIENCE, 0)
+    assert cause.hopeless(PATIENCE, 0, NOW)
     assert "\n" not in cause.line()
 
 
@@ -99,8 +101,8 @@ def test_a_container_that_ends(container: Object, kind: str, said: str) -> None:
     (cause,) = container_causes(pod(container))
     assert cause.kind == kind
     assert said in cause.reason
-    assert not cause.hopeless(9999, 2)
-    assert cause.hopeless(1, 3) is (kind == "crash")
+    assert not cause.hopeless(9999, 2, NOW)
+    assert cause.hopeless(1, 3, NOW) is (kind == "crash")
 
 
 def test_a_kubelet_that_tells_of_the_registry_s_answer_in_an_event_only() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.causes import PATIENCE
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client, Object
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.waiter import Resource, Waiter
@@ -145,6 +147,23 @@ def test_what_does_not_go_away_ends_the_wait_within_a_minute(api: Api) -> None:
         seconds[0] = now
         hopeless.append(waiter.look()[0].hopeless)
     assert hopeless == [False, False, True]
+
+
+@pytest.mark.parametrize(("ago", "ends"), [(timedelta(minutes=4), False), (timedelta(seconds=10), True)])
+def test_what_was_last_tried_long_before_the_wait_may_have_come_right(api: Api, ago: timedelta, ends: bool) -> None:
+    namespace, client = api.namespace(), api.client
+    deployment_with_pod(client, namespace, container(state={"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}))
+    when = (datetime.now(timezone.utc) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = {"kind": "Pod", "name": "web-2-pod", "namespace": namespace}
+    told: Object = {"reason": "Failed", "type": "Warning", "message": 'Failed to pull image "web:1": not found', "lastTimestamp": when}
+    create(client, "v1", "Event", namespace, "web.1", involvedObject=about, **told)
+    seconds = [0.0]
+    waiter = Waiter(client, [Resource("Deployment", "web", namespace, "apps/v1")], clock=lambda: seconds[0])
+    waiter.look()
+    seconds[0] = PATIENCE
+    (status,) = waiter.look()
+    assert "cannot be pulled" in waiter.explain(status)[0]
+    assert status.hopeless is ends
 
 
 def test_rounds_go_on_where_the_last_one_ended(api: Api) -> None:
