@@ -32,7 +32,18 @@ class ActionModule(KubernetesCoreAction):
             if found["pending"]:
                 returned = returned if self._task.check_mode else super().call(arguments, task_vars)
                 returned = {**returned, "recovered": found["pending"]}
+        elif revision := _failed_before(returned):
+            returned = self._once_more(revision, returned, arguments, task_vars)
         return readable(returned, arguments)
+
+    def _once_more(
+        self, revision: str, returned: dict[str, Any], arguments: dict[str, Any], task_vars: Optional[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Deploy what a helm before has failed to. A record that says so is final: nobody's helm is at it."""
+        if self._task.check_mode:
+            return {**returned, "changed": True}
+        found = self._pending(arguments, task_vars, drop=True, revision=revision)
+        return found if found.get("failed") else {**super().call(arguments, task_vars), "recovered": found["pending"]}
 
     def _may_be_pending(self, returned: dict[str, Any]) -> bool:
         if returned.get("failed"):
@@ -41,15 +52,28 @@ class ActionModule(KubernetesCoreAction):
         known = ((returned.get("status") or {}).get("values") or {}).get("declared")
         return bool(self._task.check_mode and returned.get("changed") and not known)
 
-    def _pending(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]], *, drop: bool) -> dict[str, Any]:
+    def _pending(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]], *, drop: bool, revision: str = "") -> dict[str, Any]:
         wanted: dict[str, Any] = {
             "name": arguments.get("name", arguments.get("release_name")),
             "namespace": arguments.get("release_namespace", arguments.get("namespace")),
             "drop": drop,
+            "revision": revision,
         }
         wanted.update((name, arguments[name]) for name in ("kubeconfig", "context") if name in arguments)
         returned: dict[str, Any] = self._execute_module(PENDING_RELEASE, module_args=wanted, task_vars=task_vars)
         return returned
+
+
+def _failed_before(returned: dict[str, Any]) -> str:
+    """The revision that helm has failed to deploy, where it sees nothing to do: it compares with what it wanted then.
+
+    So does helm-diff (databus23/helm-diff, issue 306).
+    """
+    status = returned.get("status") or {}
+    # In check mode the module tells of the release a level deeper.
+    found = status if "revision" in status else (status.get("values") or {}).get("declared") or {}
+    done = returned.get("failed") or returned.get("changed")
+    return "" if done or found.get("status") != "failed" else str(found["revision"])
 
 
 def readable(returned: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ description:
     stays, and every later helm refuses to touch the release.
   - Finds such records, and deletes them when told. A record is one Secret in the release's namespace. No object of the release is touched,
     and the next upgrade deploys over what is there.
+  - What helm has applied it takes for done, also where O(revision) failed, or a Job of it for which helm does not wait. Without the record
+    of that revision the next upgrade deploys it once more.
   - Only the records' metadata are read, not the values in them.
   - M(homelab.data_platform.helm) runs this by itself where helm refuses.
 author:
@@ -32,6 +34,10 @@ options:
     description: Its namespace.
     type: str
     required: true
+  revision:
+    description: A revision that was not seen through, whatever its record says of it. It counts as unfinished, too.
+    type: str
+    default: ""
   drop:
     description:
       - Whether to delete the records.
@@ -54,6 +60,14 @@ EXAMPLES = r"""
     kubeconfig: "{{ platform_kubeconfig }}"
     name: airflow
     namespace: airflow
+    drop: true
+
+- name: Have the next upgrade deploy a revision once more, whose migration of a database has failed
+  homelab.data_platform.helm_pending_release:
+    kubeconfig: "{{ platform_kubeconfig }}"
+    name: airflow
+    namespace: airflow
+    revision: "{{ release.status.revision }}"
     drop: true
 """
 
@@ -107,6 +121,7 @@ def main() -> None:
             **connection_argument_spec(),
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
+            "revision": {"type": "str", "default": ""},
             "drop": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -114,7 +129,7 @@ def main() -> None:
     unmask_kubeconfig(module)
     try:
         client = connect(module)
-        records = helm_records.pending(client, module.params["namespace"], module.params["name"])
+        records = helm_records.pending(client, module.params["namespace"], module.params["name"], module.params["revision"])
         if module.params["drop"] and not module.check_mode:
             helm_records.drop(client, records)
     except KubernetesError as error:

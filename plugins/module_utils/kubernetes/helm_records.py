@@ -1,7 +1,11 @@
 # Copyright the homelab.data_platform contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records of helm that say an operation is under way: after a helm that was killed they stay, and helm refuses to go on."""
+"""Records of helm that stand in the way of the next run.
+
+One that says an operation is under way stays after a helm that was killed, and helm refuses to go on. One of a revision that failed looks
+to helm like what is there, and it sees nothing to do.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,8 @@ class Record:
     @property
     def reason(self) -> str:
         """What is wrong with it."""
+        if self.status not in PENDING:
+            return f"its revision {self.revision} ({self.status}, since {self.since}) was not seen through"
         return f"its revision {self.revision} is {self.status} since {self.since}: a helm run was killed, or is still at it"
 
     @property
@@ -55,11 +61,14 @@ class Record:
         return Cause("release", str(self), self.reason, self.remedy, 0.0 if self.age(now) >= OLD else None)
 
 
-def pending(client: Client, namespace: str, release: str = "") -> list[Record]:
-    """The unfinished records of a namespace, or of one release in it."""
-    selector = f"owner=helm,status in ({','.join(PENDING)})" + (f",name={release}" if release else "")
-    found = client.metadata(client.path("v1", "Secret", namespace), labelSelector=selector)
-    return sorted((record(item) for item in found), key=lambda one: (one.release, int(one.revision)))
+def pending(client: Client, namespace: str, release: str = "", revision: str = "") -> list[Record]:
+    """The unfinished records of a namespace, or of one release in it; and a revision of it that was not seen through."""
+    named = f"owner=helm{f',name={release}' if release else ''}"
+    selectors = [f"{named},status in ({','.join(PENDING)})", *([f"{named},version={revision}"] if revision else [])]
+    found = (
+        record(item) for selector in selectors for item in client.metadata(client.path("v1", "Secret", namespace), labelSelector=selector)
+    )
+    return sorted(set(found), key=lambda one: (one.release, int(one.revision)))
 
 
 def record(metadata: Object) -> Record:

@@ -117,3 +117,28 @@ def test_a_helm_that_is_told_to_end_leaves_a_release_that_the_next_one_takes_up(
     assert record["metadata"]["labels"]["status"] == "failed"
     status, shown = deploy(api, tmp_path, release_namespace=namespace, chart_ref=str(chart), wait=False)
     assert (status, "changed=1" in shown) == (0, True), shown
+
+
+def test_a_release_that_helm_failed_to_deploy_is_deployed_by_the_next_run(api: Api, tmp_path: Path) -> None:
+    """Helm compares with what it wanted the last time, and would see nothing to do."""
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: platform, version: 1.0.0}")
+    service = {"apiVersion": "v1", "kind": "Service", "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 31999}]}}
+    (chart / "templates" / "service.yaml").write_text(json.dumps({**service, "metadata": {"name": "page"}}))
+    namespace, client = api.namespace(), api.client
+    other = client.path("v1", "Service", namespace, "other")
+    client.create(client.path("v1", "Service", namespace), {**service, "metadata": {"name": "other"}})
+    release = {"release_namespace": namespace, "chart_ref": str(chart), "wait": False}
+    status, shown = deploy(api, tmp_path, **release)
+    assert (status, "provided port is already allocated" in shown) == (2, True), shown
+    client.delete(other)
+
+    status, shown = deploy(api, tmp_path, "--check", **release)
+    assert (status, "changed=1" in shown) == (0, True), shown
+    assert not client.get(client.path("v1", "Service", namespace, "page"))
+    status, shown = deploy(api, tmp_path, **release)
+    assert (status, "changed=1" in shown) == (0, True), shown
+    assert client.get(client.path("v1", "Service", namespace, "page"))
+    status, shown = deploy(api, tmp_path, **release)
+    assert (status, "changed=0" in shown) == (0, True), shown
