@@ -296,8 +296,12 @@ def test_spark_history_server(site: Site) -> None:
         before = site.get(path)["spec"]["template"]["metadata"]["annotations"]
         assert site.converge("spark_history_server", spark_history_server_cleaner_max_age="7d", **trusting) == 1
         deployment = site.get(path)["spec"]
+        ingresses = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+        assert len(site.get(ingresses)["items"]) == 2
         own = {"spark_history_server_jars": [], "spark_history_server_ca_config_map": ""}
         assert site.converge("spark_history_server", **own, **trusting) == 1
+        assert site.converge("spark_history_server", spark_history_server_ingress_enabled=False, **own, **trusting) == 2
+        assert site.get(ingresses)["items"] == [], "pages that are switched off are gone"
     plain = site.get(path)["spec"]["template"]["spec"]
     assert {volume["name"] for volume in plain["volumes"]} == {"configuration", "tmp"}, "what is no longer declared goes"
     assert [container["name"] for container in plain["initContainers"]] == ["make-log-directory"]
