@@ -35,6 +35,7 @@ def pod(declaration: Mapping[str, Any], container: Object, volumes: list[Object]
         "securityContext": {"runAsUser": AIRFLOW_UID, "fsGroup": 0},
         "nodeSelector": declaration["node_selector"],
         "tolerations": declaration["tolerations"],
+        **pull_secrets(declaration),
         "containers": [
             {
                 "image": images.airflow(declaration),
@@ -60,6 +61,11 @@ def pod(declaration: Mapping[str, Any], container: Object, volumes: list[Object]
             *volumes,
         ],
     }
+
+
+def pull_secrets(declaration: Mapping[str, Any]) -> Object:
+    """Return the part of a pod that names the login of the images' registry, where the chart is given one."""
+    return {"imagePullSecrets": [{"name": declaration["pull_secret"]}]} if declaration["pull_secret"] else {}
 
 
 def secret_variable(name: str, secret: str, key: str) -> Object:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import database, notifications
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 
 Secret = dict[str, Any]
 
@@ -44,6 +45,11 @@ def _remote_logs_connection(declaration: Mapping[str, Any]) -> dict[str, Any]:
     logs = declaration["remote_logs"]
     if not logs["folder"]:
         return {}
+    if not declaration["connections_secret"]:
+        raise AirflowError(
+            f"airflow_connections_secret is empty, and airflow_remote_logs_folder is {logs['folder']!r}: nothing says how Airflow "
+            "reaches it. Name the Secret with the connection, or set airflow_remote_logs_folder to an empty text."
+        )
     return {"connection": {"name": declaration["connections_secret"], "key": f"AIRFLOW_CONN_{logs['connection'].upper()}"}}
 
 

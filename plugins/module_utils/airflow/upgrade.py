@@ -9,7 +9,7 @@ import base64
 import copy
 import gzip
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import database, images, pods, trust
@@ -25,8 +25,8 @@ DOCUMENTATION = "docs/upgrades.md"
 
 STOPPED = "homelab.data-platform/replicas"
 """On what an upgrade has stopped: how many pods it had."""
-PROCESSES = ("api-server", "dag-processor", "scheduler", "triggerer", "webserver", "worker")
-"""The components of Airflow that speak to its database."""
+STOP_ORDER = (("dag-processor", "scheduler", "triggerer", "webserver", "worker"), ("api-server",))
+"""The components of Airflow that speak to its database. Airflow 3's tasks speak to its API server, and end well only while it is there."""
 DAG_READERS = ("dag-processor", "scheduler")
 """What reads the DAGs: Airflow 3's DAG processor, or else the scheduler."""
 
@@ -152,7 +152,7 @@ def imports_job(declaration: Mapping[str, Any], workloads: Sequence[Mapping[str,
         env=[*kept, *({"name": name, "value": value} for name, value in own.items())],
     )
     before = [found for found in pod.get("initContainers", []) if found["name"] != "wait-for-airflow-migrations"]
-    spec = {key: pod[key] for key in ("securityContext", "volumes", "imagePullSecrets", "hostAliases") if key in pod}
+    spec = {key: pod[key] for key in ("serviceAccountName", "securityContext", "volumes", "imagePullSecrets", "hostAliases") if key in pod}
     return _job(declaration, "dag-imports", {**spec, "initContainers": before, "containers": [imports]})
 
 
@@ -161,20 +161,20 @@ def _reader(workloads: Sequence[Mapping[str, Any]]) -> Optional[Mapping[str, Any
     return next((by_component[name] for name in DAG_READERS if name in by_component), None)
 
 
-def stop(workloads: Sequence[Mapping[str, Any]]) -> list[Object]:
-    """Return the patches that stop Airflow and remember how much of it ran."""
-    running_now = [found for found in workloads if _is_process(found) and found["spec"].get("replicas", 1)]
-    return [_patch(found, 0, str(found["spec"].get("replicas", 1))) for found in running_now]
+def stop(workloads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the steps by which Airflow is stopped: patches, which remember how much of it ran, and the components whose pods then go."""
+    return [{"components": list(step), "patches": _stopped(workloads, step)} for step in STOP_ORDER]
+
+
+def _stopped(workloads: Sequence[Mapping[str, Any]], components: Collection[str]) -> list[Object]:
+    ours = [found for found in workloads if found["metadata"]["labels"].get("component") in components]
+    return [_patch(found, 0, str(found["spec"].get("replicas", 1))) for found in ours if found["spec"].get("replicas", 1)]
 
 
 def start(workloads: Sequence[Mapping[str, Any]]) -> list[Object]:
     """Return the patches that start what an upgrade has stopped, unless something else did."""
     stopped = [(found, (found["metadata"].get("annotations") or {}).get(STOPPED)) for found in workloads]
     return [_patch(found, found["spec"].get("replicas") or int(before), None) for found, before in stopped if before]
-
-
-def _is_process(found: Mapping[str, Any]) -> bool:
-    return found["metadata"]["labels"].get("component") in PROCESSES
 
 
 def _patch(found: Mapping[str, Any], replicas: int, remembered: Optional[str]) -> Object:
@@ -184,6 +184,8 @@ def _patch(found: Mapping[str, Any], replicas: int, remembered: Optional[str]) -
 
 def backup_job(declaration: Mapping[str, Any], backup: Mapping[str, Any], found: Optional[str], script: str) -> Object:
     """Return the Job that dumps the database into a volume, reads the dump again and drops the oldest ones."""
+    if backup["keep"] < 1:
+        raise AirflowError(f"airflow_backup_keep is {backup['keep']}; wanted how many backups to keep, at least 1.")
     place = declaration["database"]
     environment = {
         "PGHOST": place["host"],
@@ -234,6 +236,7 @@ def _job(declaration: Mapping[str, Any], purpose: str, pod: Mapping[str, Any]) -
         "automountServiceAccountToken": False,
         "nodeSelector": declaration["node_selector"],
         "tolerations": declaration["tolerations"],
+        **pods.pull_secrets(declaration),
         **pod,
     }
     return {

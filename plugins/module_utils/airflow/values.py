@@ -123,7 +123,7 @@ def _components(declaration: Mapping[str, Any], annotations: dict[str, str]) -> 
     if declaration["triggerer"]:
         values["triggerer"].update({"resources": resources["triggerer"], **common, **account})
     if major(declaration) >= 3:
-        values["dagProcessor"] = {"resources": resources["dag_processor"], **common}
+        values["dagProcessor"] = {"resources": resources["dag_processor"], **common, **account}
     return values
 
 
@@ -152,7 +152,7 @@ def _environment(declaration: Mapping[str, Any]) -> Values:
     """The environment of every container, and the private CA that it names."""
     values: Values = {}
     # Airflow looks for Variables in the environment first.
-    variables = {f"AIRFLOW_VAR_{name.upper()}": str(value) for name, value in declaration["variables"].items()}
+    variables = {f"AIRFLOW_VAR_{name.upper()}": _text(value) for name, value in declaration["variables"].items()}
     variables |= notifications.environment(declaration)
     if declaration["ca_config_map"]:
         values |= {"volumes": trust.volumes(declaration), "volumeMounts": trust.mounts(declaration)}
@@ -167,9 +167,14 @@ def _environment(declaration: Mapping[str, Any]) -> Values:
     return values
 
 
+def _text(value: Any) -> str:
+    """A Variable as Airflow reads it: a text, or JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _yaml(entries: list[Values]) -> str:
-    """The chart wants a string of YAML where it takes environments; an entry in JSON is one, too."""
-    return "".join(f"- {json.dumps(entry)}\n" for entry in entries)
+    """The chart wants a string of YAML where it takes environments; an entry in JSON is one, too. It takes the string for a template."""
+    return "".join(f"- {json.dumps(entry)}\n" for entry in entries).replace("{{", "{{ `{{` }}")
 
 
 def _administrator(declaration: Mapping[str, Any]) -> Values:

@@ -13,6 +13,8 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.erro
 
 Version = tuple[int, ...]
 
+OLDEST_AIRFLOW: Version = (2, 9)
+"""The first one with the provider by which the administrator is made (apache-airflow-providers-fab)."""
 OLDEST_CHART: Version = (1, 13)
 FIRST_CHART_FOR_AIRFLOW_3: Version = (1, 17)
 FIRST_CHART_WITHOUT_OLD_AIRFLOW: Version = (1, 20)
@@ -50,8 +52,8 @@ def check_pair(chart_version: str, airflow_version: str) -> None:
     """Refuse a chart that cannot run the wanted Airflow, and name the one that can."""
     chart = parse_version(chart_version, "airflow_chart_version")
     airflow = parse_version(airflow_version, "airflow_version")
-    if airflow < (2, 7) or airflow >= (4,):
-        raise AirflowError(f"Airflow {airflow_version} is not supported; wanted 2.7 up to 3.x (airflow_version).")
+    if airflow < OLDEST_AIRFLOW or airflow >= (4,):
+        raise AirflowError(f"Airflow {airflow_version} is not supported; wanted 2.9 up to 3.x (airflow_version).")
     if chart < OLDEST_CHART:
         reason = "charts older than 1.13 take other values"
     elif airflow < OLDEST_AIRFLOW_OF_NEW_CHARTS and chart >= FIRST_CHART_WITHOUT_OLD_AIRFLOW:

@@ -23,15 +23,20 @@ def dag_readers(declaration: Mapping[str, Any]) -> list[str]:
     return readers
 
 
-def resources_to_wait_for(declaration: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Name what must be ready once the release is deployed."""
-    deployments = ["scheduler", "webserver"] if major(declaration) < 3 else ["scheduler", "api-server", "dag-processor"]
-    if declaration["triggerer"]:
-        deployments.append("triggerer")
-    celery = "Celery" in declaration["executor"]
-    if celery:
-        deployments.append("worker")
-    wanted = [("StatefulSet", "redis")] if celery else []
-    wanted += [("Deployment", name) for name in deployments]
+def resources_to_wait_for(declaration: Mapping[str, Any], values: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Name what must be ready once the release is deployed with these values, the user's own among them."""
+    web = ["scheduler", "webserver"] if major(declaration) < 3 else ["scheduler", "api-server", "dag-processor"]
+    wanted = [("Deployment", name) for name in web]
+    if values["triggerer"]["enabled"]:
+        wanted.append((_kind(values["triggerer"]), "triggerer"))
+    if "Celery" in values["executor"]:
+        wanted.append((_kind(values["workers"]), "worker"))
+        if values["redis"].get("enabled", True):
+            wanted.insert(0, ("StatefulSet", "redis"))
     release, namespace = declaration["release"], declaration["namespace"]
     return [{"api_version": "apps/v1", "kind": kind, "name": f"{release}-{name}", "namespace": namespace} for kind, name in wanted]
+
+
+def _kind(component: Mapping[str, Any]) -> str:
+    """The chart makes a StatefulSet of what has volumes of its own."""
+    return "StatefulSet" if component["persistence"]["enabled"] else "Deployment"

@@ -31,6 +31,7 @@ def declaration(version: str = "2.10.4", chart: str = "1.16.0", **changes: Any) 
             "redis": {"repository": "docker.io/library/redis", "tag": "7-bookworm"},
         },
         "image_prefix": "",
+        "pull_secret": "",
         "parallelism": 16,
         "celery": {"workers": 2, "concurrency": 4},
         "dags": {"source": "git", "repository": "https://git.lab.test/data-platform-core.git"},

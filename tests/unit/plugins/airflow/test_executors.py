@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive
-from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 
 from tests.unit.plugins.airflow.declared import CHECKSUMS, declaration
 
@@ -18,9 +17,6 @@ def test_celery_has_workers_a_broker_and_no_volume() -> None:
     assert values["workers"]["podAnnotations"]["checksum/airflow-broker"] == "89ab"
     assert values["images"]["redis"] == {"repository": "docker.io/library/redis", "tag": "7-bookworm"}
     assert values["redis"]["uid"] == 999
-    waited = [(one["kind"], one["name"]) for one in resources_to_wait_for(declaration(executor="CeleryExecutor"))]
-    assert waited[0] == ("StatefulSet", "airflow-redis")
-    assert ("Deployment", "airflow-worker") in waited
 
 
 def test_local_tasks_have_the_schedulers_account_and_room() -> None:

@@ -71,6 +71,9 @@ def test_a_database_of_a_newer_airflow_is_refused() -> None:
         subject.judge(planned, {"state": "unknown", "found": ["1d6611b6ab7c"], "wanted": ["5f2621c13b39"]})
 
 
+BACKUP = {"claim": "airflow-backups", "keep": 5, "image": "docker.io/library/postgres:15-bookworm", "uid": 999, "gid": 999}
+
+
 def workload(component: str, replicas: int, annotations: dict[str, str] | None = None) -> dict[str, Any]:
     metadata = {"name": f"airflow-{component}", "namespace": "airflow", "labels": {"component": component}, "annotations": annotations}
     return {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
@@ -78,9 +81,27 @@ def workload(component: str, replicas: int, annotations: dict[str, str] | None =
 
 def test_only_what_speaks_to_the_database_is_stopped_and_nothing_twice() -> None:
     stopped_before = workload("webserver", 0, {subject.STOPPED: "2"})
-    patches = subject.stop([workload("scheduler", 2), stopped_before, workload("redis", 1)])
-    assert [(patch["metadata"]["name"], patch["spec"]["replicas"]) for patch in patches] == [("airflow-scheduler", 0)]
-    assert patches[0]["metadata"]["annotations"] == {subject.STOPPED: "2"}
+    first, last = subject.stop([workload("api-server", 1), workload("scheduler", 2), stopped_before, workload("redis", 1)])
+    (patch,) = first["patches"]
+    assert (patch["metadata"]["name"], patch["spec"]["replicas"]) == ("airflow-scheduler", 0)
+    assert patch["metadata"]["annotations"] == {subject.STOPPED: "2"}
+    # The tasks of Airflow 3 end well only while it is there.
+    assert [patch["metadata"]["name"] for patch in last["patches"]] == ["airflow-api-server"]
+
+
+def test_the_import_job_is_who_reads_the_dags() -> None:
+    container = {"name": "scheduler", "env": [], "volumeMounts": []}
+    reader = workload("scheduler", 1)
+    reader["spec"]["template"] = {"spec": {"serviceAccountName": "airflow-sa", "containers": [container]}}
+    job = subject.imports_job(declaration(), [reader], "print()")
+    assert job
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "airflow-sa"
+
+
+@pytest.mark.parametrize("keep", [0, -1])
+def test_a_backup_that_would_not_be_kept_is_refused(keep: int) -> None:
+    with pytest.raises(AirflowError, match=rf"airflow_backup_keep is {keep}; wanted how many backups to keep, at least 1"):
+        subject.backup_job(declaration(), {**BACKUP, "keep": keep}, "2.10.4", "true")
 
 
 def test_what_was_stopped_is_started_unless_something_else_did() -> None:
@@ -94,7 +115,6 @@ def test_what_was_stopped_is_started_unless_something_else_did() -> None:
 def test_the_backup_reaches_the_database_as_airflow_does(sslmode: str) -> None:
     plain = declaration()
     declared = {**plain, "database": {**plain["database"], "sslmode": sslmode}}
-    backup = {"claim": "airflow-backups", "keep": 5, "image": "docker.io/library/postgres:15-bookworm", "uid": 999, "gid": 999}
-    (container,) = subject.backup_job(declared, backup, "2.11.2", "true")["spec"]["template"]["spec"]["containers"]
+    (container,) = subject.backup_job(declared, BACKUP, "2.11.2", "true")["spec"]["template"]["spec"]["containers"]
     tls = {entry["name"].removeprefix("PG").lower(): entry["value"] for entry in container["env"] if entry["name"].startswith("PGSSL")}
     assert tls == dict(parse_qsl(urlsplit(database.connection(declared)).query))

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import pods
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart_keys import KNOWN_KEYS
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.errors import AirflowError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive, merge, render
@@ -91,13 +92,44 @@ def test_airflow_3_has_an_api_server_where_airflow_2_has_a_webserver() -> None:
         assert web["service"] == {"type": "NodePort", "ports": [{"name": name, "port": 8080, "nodePort": 30998}]}
     assert "apiServer" not in two
     assert "webserver" not in three
-    assert [resource["name"] for resource in resources_to_wait_for(declaration())] == ["airflow-scheduler", "airflow-webserver"]
-    assert [resource["name"] for resource in resources_to_wait_for(declaration("3.2.2", "1.22.0", triggerer=True))] == [
-        "airflow-scheduler",
-        "airflow-api-server",
-        "airflow-dag-processor",
-        "airflow-triggerer",
+    assert waited_for(declaration()) == ["Deployment airflow-scheduler", "Deployment airflow-webserver"]
+    assert waited_for(declaration("3.2.2", "1.22.0", triggerer=True)) == [
+        "Deployment airflow-scheduler",
+        "Deployment airflow-api-server",
+        "Deployment airflow-dag-processor",
+        "Deployment airflow-triggerer",
     ]
+
+
+def waited_for(declared: dict[str, Any], **own: Any) -> list[str]:
+    return [f"{one['kind']} {one['name']}" for one in resources_to_wait_for(declared, render(declared, own, {}))]
+
+
+def test_what_is_waited_for_follows_the_users_own_values() -> None:
+    celery = declaration(executor="CeleryExecutor")
+    assert waited_for(celery)[0] == "StatefulSet airflow-redis"
+    assert waited_for(celery)[-1] == "Deployment airflow-worker"
+    volumes = {"persistence": {"enabled": True}}
+    own = waited_for(celery, workers=volumes, redis={"enabled": False}, triggerer={"enabled": True, **volumes})
+    assert own[-2:] == ["StatefulSet airflow-triggerer", "StatefulSet airflow-worker"]
+    assert "StatefulSet airflow-redis" not in own
+
+
+def test_a_variable_is_a_text_or_json_and_never_a_template() -> None:
+    given = {"when": "{{ ds }}", "limits": {"rows": 3}, "dry": True}
+    text = derive(declaration(variables=given), {})["extraEnv"]
+    # What Helm's template engine makes of the escape.
+    variables = {one["name"]: one.get("value") for one in yaml.safe_load(text.replace("{{ `{{` }}", "{{"))}
+    assert "{{ ds" not in text
+    assert variables["AIRFLOW_VAR_WHEN"] == "{{ ds }}"
+    assert json.loads(variables["AIRFLOW_VAR_LIMITS"]) == {"rows": 3}
+    assert variables["AIRFLOW_VAR_DRY"] == "true"
+
+
+def test_the_login_of_a_registry_reaches_the_pods_beside_the_release() -> None:
+    named = pods.pod(declaration(pull_secret="regcred"), {"name": "one"}, [])
+    assert named["imagePullSecrets"] == [{"name": "regcred"}]
+    assert "imagePullSecrets" not in pods.pod(declaration(), {"name": "one"}, [])
 
 
 def test_private_ca_reaches_every_client() -> None:

@@ -35,6 +35,6 @@ def test_pairs_that_cannot_work_name_the_one_that_can(chart: str, version: str, 
         derive(declaration(version, chart), {})
 
 
-@pytest.mark.parametrize("version", ["2.7.0", "2.10.4", "2.11.0", "3.0.2", "3.1.7", "3.2.2"])
+@pytest.mark.parametrize("version", ["2.9.0", "2.10.4", "2.11.0", "3.0.2", "3.1.7", "3.2.2"])
 def test_the_named_chart_is_one_that_works(version: str) -> None:
     versions.check_pair(versions.chart_for(versions.parse_version(version, "airflow_version")), version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def declaration(namespace: str, version: str) -> dict[str, Any]:
         "database": {"host": "postgresql", "port": 5432, "name": "airflow", "user": "airflow", "secret": "postgresql", "sslmode": ""},
         "given": [],
         "ca_config_map": "",
+        "pull_secret": "",
         "resources": {"migration": {"requests": {"cpu": "50m"}}},
         "node_selector": {"workload": "orchestration"},
         "tolerations": [],
@@ -110,12 +112,15 @@ def test_a_patch_stops_and_another_one_starts(api: Api, tmp_path: Path) -> None:
     namespace, client = api.namespace(), api.client
     deploy(api, tmp_path, namespace, "1.16.0", "2.10.4")
     replicas = {found["metadata"]["name"]: found["spec"]["replicas"] for found in workloads(api, namespace)}
-    for change in (subject.stop, subject.start):
-        for patch in change(workloads(api, namespace)):
+
+    def patched(patches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        for patch in patches:
             client.patch(client.path("apps/v1", "Deployment", namespace, patch["metadata"]["name"]), patch)
-        found = workloads(api, namespace)
-        if change is subject.stop:
-            assert {item["spec"]["replicas"] for item in found} == {0}
+        return workloads(api, namespace)
+
+    found = patched([patch for step in subject.stop(workloads(api, namespace)) for patch in step["patches"]])
+    assert {item["spec"]["replicas"] for item in found} == {0}
+    found = patched(subject.start(found))
     assert {item["metadata"]["name"]: item["spec"]["replicas"] for item in found} == replicas
     assert not any(subject.STOPPED in item["metadata"].get("annotations", {}) for item in found)
 
