@@ -9,6 +9,7 @@ import base64
 import copy
 import gzip
 import json
+import posixpath
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
@@ -226,7 +227,20 @@ def backup_job(declaration: Mapping[str, Any], backup: Mapping[str, Any], found:
         {"name": "password", "secret": {"secretName": secret, "items": [{"key": "password", "path": "password"}]}},
         *trust.volumes(declaration),
     ]
-    return _job(declaration, "database-backup", {"securityContext": security, "containers": [container], "volumes": volumes})
+    pod = {"securityContext": security, "containers": [container], "volumes": volumes}
+    if database.tls(declaration).get("sslrootcert") == database.SYSTEM_ROOTS:
+        _lend_roots(declaration, pod)
+    return _job(declaration, "database-backup", pod)
+
+
+def _lend_roots(declaration: Mapping[str, Any], pod: Object) -> None:
+    """Give a pod the public roots of Airflow's image: PostgreSQL's has none."""
+    (container,) = pod["containers"]
+    copying = {"name": "roots", "image": images.airflow(declaration), "command": ["cp", database.SYSTEM_ROOTS, "/roots"]}
+    limits = {"resources": container["resources"], "securityContext": pods.RESTRICTED}
+    pod["initContainers"] = [{**copying, **limits, "volumeMounts": [{"name": "roots", "mountPath": "/roots"}]}]
+    container["volumeMounts"].append({"name": "roots", "mountPath": posixpath.dirname(database.SYSTEM_ROOTS)})
+    pod["volumes"].append({"name": "roots", "emptyDir": {}})
 
 
 def _job(declaration: Mapping[str, Any], purpose: str, pod: Mapping[str, Any]) -> Object:

@@ -118,3 +118,14 @@ def test_the_backup_reaches_the_database_as_airflow_does(sslmode: str) -> None:
     (container,) = subject.backup_job(declared, BACKUP, "2.11.2", "true")["spec"]["template"]["spec"]["containers"]
     tls = {entry["name"].removeprefix("PG").lower(): entry["value"] for entry in container["env"] if entry["name"].startswith("PGSSL")}
     assert tls == dict(parse_qsl(urlsplit(database.connection(declared)).query))
+
+
+def test_public_roots_are_lent_to_the_backup() -> None:
+    plain = declaration(ca_config_map="")
+    declared = {**plain, "database": {**plain["database"], "sslmode": "verify-full"}}
+    pod = subject.backup_job(declared, BACKUP, "2.11.2", "true")["spec"]["template"]["spec"]
+    (lender,) = pod["initContainers"]
+    assert (lender["image"], lender["command"][1]) == ("docker.io/apache/airflow:2.10.4-python3.12", "/etc/ssl/certs/ca-certificates.crt")
+    assert {"name": "roots", "mountPath": "/etc/ssl/certs"} in pod["containers"][0]["volumeMounts"]
+    assert {"name": "roots", "emptyDir": {}} in pod["volumes"]
+    assert "initContainers" not in subject.backup_job(declaration(), BACKUP, "2.11.2", "true")["spec"]["template"]["spec"]
