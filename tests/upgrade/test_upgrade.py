@@ -89,7 +89,7 @@ def test_a_backup_that_fails_leaves_the_old_airflow_running(site: UpgradedSite, 
     option.unlink()
     assert failed.returncode != 0
     assert "The database was not migrated, and Airflow runs as before." in words(failed)
-    assert "there-is-none of container backup cannot be had" in words(failed)
+    assert "there-is-none of container backup cannot be pulled" in words(failed)
     kubectl("rollout", "status", "--namespace", "airflow", "deployment/airflow-scheduler", "--timeout=240s")
     kubectl("rollout", "status", "--namespace", "airflow", "deployment/airflow-webserver", "--timeout=240s")
     assert versions() == {"2.10.4"}
