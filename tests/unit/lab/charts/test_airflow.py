@@ -112,7 +112,7 @@ OBJECTS = {
 }
 WEBSERVER = {(kind, "airflow-webserver") for kind in ("Deployment", "Service", "ServiceAccount")}
 API_SERVER = {(kind, "airflow-api-server") for kind in ("Deployment", "Service", "ServiceAccount")}
-DAG_PROCESSOR = {(kind, "airflow-dag-processor") for kind in ("Deployment", "ServiceAccount")}
+DAG_PROCESSOR = {("Deployment", "airflow-dag-processor")}
 TRIGGERER = {("Deployment", "airflow-triggerer"), ("Service", "airflow-triggerer")}
 CELERY = {
     ("Deployment", "airflow-worker"),
