@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.upgr
 
 from lab.settings import CHECKOUT, WORKER_1
 from tests.platform.pipeline import airflow
-from tests.platform.reality import get, kubectl, on
+from tests.platform.reality import get, kubectl, on, wait_for
 from tests.playbook import changed
 from tests.upgrade.conftest import DAG, Known, UpgradedSite, backups, run_dag, sql
 
@@ -126,10 +127,15 @@ def test_an_upgrade_keeps_what_airflow_knew(site: UpgradedSite, known: Known, ai
 
     dag_run = run_dag()
     for each in (known.dag_run, dag_run):
-        prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={each}/"
-        keys = [entry["Key"] for entry in airflow_store.list_objects_v2(Bucket="datalake", Prefix=prefix).get("Contents", [])]
-        assert keys, f"no log below {prefix}"
-        assert b"Hello from" in b"".join(airflow_store.get_object(Bucket="datalake", Key=key)["Body"].read() for key in keys)
+        assert b"Hello from" in log_of(airflow_store, each)
+
+
+def log_of(store: Any, dag_run: str) -> bytes:
+    """The log of a run as it lies in the object store. A task puts it there when it has told how it ended."""
+    prefix = f"logs/airflow-logs/dag_id={DAG}/run_id={dag_run}/"
+    listed = partial(store.list_objects_v2, Bucket="datalake", Prefix=prefix)
+    objects = wait_for(f"a log below {prefix}", lambda: listed().get("Contents", []), 60)
+    return b"".join(store.get_object(Bucket="datalake", Key=entry["Key"])["Body"].read() for entry in objects)
 
 
 def restore(name: str, end: str) -> str:
