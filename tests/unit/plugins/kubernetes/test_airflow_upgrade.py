@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
+import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import yaml
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import upgrade as subject
 
 from lab import charts, components
+from lab.settings import CHECKOUT
 
 from .conftest import Api
 
@@ -140,3 +145,48 @@ def test_a_database_that_is_verified_is_verified_by_each_job_too(api: Api) -> No
     assert variables["PGSSLROOTCERT"] == "/etc/data-platform/ca/ca-bundle.crt"
     secrets = [volume["secret"]["secretName"] for volume in backup["spec"]["template"]["spec"]["volumes"] if "secret" in volume]
     assert secrets == ["airflow-database"], "the password that the inventory gives lies with the connection"
+
+
+def play(api: Api, directory: Path, tasks: str, **variables: Any) -> tuple[int, str]:
+    """Run a task list of the role; return its status and what was shown, on one line."""
+    common = {"airflow_namespace": "", "airflow_release": "airflow", "ansible_python_interpreter": sys.executable}
+    defaults = {"group/homelab.data_platform.kubernetes": {"kubeconfig": api.kubeconfig}}
+    included = {"ansible.builtin.include_tasks": str(CHECKOUT / f"roles/airflow/tasks/{tasks}.yml")}
+    start = {"hosts": "localhost", "gather_facts": False, "vars": {**common, **variables}, "module_defaults": defaults, "tasks": [included]}
+    (directory / "play.yml").write_text(yaml.safe_dump([start]))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", str(directory / "play.yml")],
+        env={**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+def test_tasks_that_do_not_end_are_named(api: Api, tmp_path: Path) -> None:
+    namespace = api.namespace()
+    labels = {"tier": "airflow", "release": "airflow", "component": "worker"}
+    pod = {"metadata": {"name": "nightly-load-x1", "labels": labels}, "spec": {"containers": [{"name": "base", "image": "airflow"}]}}
+    api.client.create(api.client.path("v1", "Pod", namespace), {"apiVersion": "v1", "kind": "Pod", **pod})
+    step = {"components": ["scheduler", "worker"], "patches": []}
+    status, shown = play(api, tmp_path, "stop", airflow_namespace=namespace, airflow_upgrade_tasks_timeout=5, __airflow_stop=step)
+    assert status == 2, shown
+    assert "After 5 seconds these pods of Airflow still run: nightly-load-x1. Let them end, or delete them" in shown, shown
+
+
+def test_a_migration_that_failed_is_deployed_by_the_next_run(api: Api, tmp_path: Path) -> None:
+    namespace, client = api.namespace(), api.client
+    deploy(api, tmp_path, namespace, "1.16.0", "2.10.4")
+    record = client.path("v1", "Secret", namespace, "sh.helm.release.v1.airflow.v1")
+    assert client.get(record)
+    path = client.path("batch/v1", "Job", namespace, "airflow-run-airflow-migrations")
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("FailureTarget", "Failed")]
+    client.patch(f"{path}/status", {"status": {"startTime": now, "failed": 1, "conditions": conditions}})
+    deployed = {"status": {"revision": 1}}
+    told = {"airflow_version": "2.10.4", "airflow_timeout": 30, "__airflow_deployed": deployed}
+    status, shown = play(api, tmp_path, "migration", airflow_namespace=namespace, **told)
+    assert status == 2, shown
+    assert "The next run of the playbook deploys Airflow 2.10.4 and migrates the database once more." in shown
+    assert client.get(record) is None, "helm would see nothing to do"
