@@ -49,8 +49,7 @@ class ActionModule(KubernetesCoreAction):
         if returned.get("failed"):
             return IN_PROGRESS in f"{returned.get('stderr')} {returned.get('msg')}"
         # Check mode tells of a release that is not finished as of one that is not there.
-        known = ((returned.get("status") or {}).get("values") or {}).get("declared")
-        return bool(self._task.check_mode and returned.get("changed") and not known)
+        return bool(self._task.check_mode and returned.get("changed") and not _release(returned))
 
     def _pending(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]], *, drop: bool, revision: str = "") -> dict[str, Any]:
         wanted: dict[str, Any] = {
@@ -64,14 +63,19 @@ class ActionModule(KubernetesCoreAction):
         return returned
 
 
+def _release(returned: dict[str, Any]) -> dict[str, Any]:
+    """What the module tells of the release that is there: in check mode, two levels deeper."""
+    status = returned.get("status") or {}
+    found: dict[str, Any] = status if "revision" in status else (status.get("values") or {}).get("declared") or {}
+    return found
+
+
 def _failed_before(returned: dict[str, Any]) -> str:
     """The revision that helm has failed to deploy, where it sees nothing to do: it compares with what it wanted then.
 
     So does helm-diff (databus23/helm-diff, issue 306).
     """
-    status = returned.get("status") or {}
-    # In check mode the module tells of the release a level deeper.
-    found = status if "revision" in status else (status.get("values") or {}).get("declared") or {}
+    found = _release(returned)
     done = returned.get("failed") or returned.get("changed")
     return "" if done or found.get("status") != "failed" else str(found["revision"])
 
