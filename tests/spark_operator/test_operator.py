@@ -1,4 +1,4 @@
-"""The Spark operator by itself, and its custom resource definitions, which Helm never brings up to date."""
+"""The custom resource definitions of the Spark operator, which Helm never brings up to date."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ from pathlib import Path
 
 from tests.platform.reality import get, kubectl
 from tests.playbook import Site
-
-
-def test_operator_is_available() -> None:
-    deployments = get("deployments", "--namespace", "spark-operator")["items"]
-    available = {deployment["metadata"]["name"] for deployment in deployments if deployment["status"].get("availableReplicas")}
-    assert available == {"spark-operator-controller", "spark-operator-webhook"}
 
 
 def test_the_definitions_are_brought_to_those_of_the_chart(tmp_path: Path) -> None:
