@@ -190,3 +190,33 @@ def test_a_migration_that_failed_is_deployed_by_the_next_run(api: Api, tmp_path:
     assert status == 2, shown
     assert "The next run of the playbook deploys Airflow 2.10.4 and migrates the database once more." in shown
     assert client.get(record) is None, "helm would see nothing to do"
+
+
+def test_an_administrator_who_is_made_is_left_alone_and_one_who_is_not_is_waited_for(api: Api, tmp_path: Path) -> None:
+    namespace, client = api.namespace(), api.client
+    labels = {"release": "airflow", "component": "admin-user", "checksum": "abc"}
+    container = {"name": "admin-user", "image": "airflow"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "airflow-admin-user-abc", "namespace": namespace, "labels": labels},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+    }
+    path = client.path("batch/v1", "Job", namespace)
+    before = {**job, "metadata": {"name": "airflow-admin-user-xyz", "labels": {**labels, "checksum": "xyz"}}}
+    client.create(path, before)
+    # As a run that was killed has left it: the Job is there, and has not ended.
+    client.create(path, job)
+    admin = {"airflow_namespace": namespace, "airflow_timeout": 5, "__airflow_admin_job": job}
+    admin["__airflow_admin_is_made"] = yaml.safe_load((CHECKOUT / "roles/airflow/vars/main.yml").read_text())["__airflow_admin_is_made"]
+    status, shown = play(api, tmp_path, "admin", **admin)
+    assert status == 2, shown
+    assert "airflow-admin-user-abc" in shown
+    assert client.get(f"{path}/airflow-admin-user-xyz") is None
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("SuccessCriteriaMet", "Complete")]
+    done = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": conditions}
+    client.patch(f"{path}/airflow-admin-user-abc/status", {"status": done})
+    status, shown = play(api, tmp_path, "admin", **admin)
+    assert status == 0, shown
+    assert "changed=0" in shown
