@@ -154,7 +154,7 @@ def _job(found: Object) -> State:
     if condition_of(found, "Complete").get("status") == "True":
         return State(True, "it is complete")
     status = found.get("status", {})
-    return State(False, f"it is not complete ({status.get('active', 0)} pods active, {status.get('failed', 0)} failed)")
+    return State(False, f"it is not complete (pods: {status.get('active', 0)} active, {status.get('failed', 0)} failed)")
 
 
 def _claim(found: Object, bound: bool) -> State:
