@@ -34,6 +34,11 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.vers
 Values = dict[str, Any]
 Checksums = Mapping[str, Optional[str]]
 
+LIVENESS = {"timeoutSeconds": 60, "periodSeconds": 60, "failureThreshold": 5}
+"""Each probe starts a Python of its own, which takes seconds on a small machine."""
+STARTUP = {"timeoutSeconds": 60, "periodSeconds": 10, "failureThreshold": 60}
+"""A start with a cold cache takes minutes."""
+
 
 def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> Values:
     """Lay `top` over `base`: mappings are merged at every level, anything else replaces what was there."""
@@ -111,9 +116,9 @@ def _components(declaration: Mapping[str, Any], annotations: dict[str, str]) -> 
     resources = declaration["resources"]
     account = {"serviceAccount": {"create": False, "name": declaration["service_account"]}}
     # Logs live in the object store and go with the pod: nothing to groom.
-    common = {"podAnnotations": annotations, "logGroomerSidecar": {"enabled": False}}
+    common = {"podAnnotations": annotations, "logGroomerSidecar": {"enabled": False}, "livenessProbe": LIVENESS}
     values: Values = {
-        "scheduler": {"resources": resources["scheduler"], **common, **_exec_probes(), **account},
+        "scheduler": {"resources": resources["scheduler"], **common, "startupProbe": STARTUP, **account},
         "triggerer": {"enabled": declaration["triggerer"], "persistence": {"enabled": False}},
         "workers": dict(account),
     }
@@ -125,14 +130,6 @@ def _components(declaration: Mapping[str, Any], annotations: dict[str, str]) -> 
     if major(declaration) >= 3:
         values["dagProcessor"] = {"resources": resources["dag_processor"], **common, **account}
     return values
-
-
-def _exec_probes() -> Values:
-    """Each probe starts a Python of its own, which takes seconds on a small machine; a start with a cold cache takes minutes."""
-    return {
-        "livenessProbe": {"timeoutSeconds": 60, "periodSeconds": 60, "failureThreshold": 5},
-        "startupProbe": {"timeoutSeconds": 60, "periodSeconds": 10, "failureThreshold": 60},
-    }
 
 
 def _logs(declaration: Mapping[str, Any]) -> Values:

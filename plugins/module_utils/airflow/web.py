@@ -11,6 +11,9 @@ from typing import Any
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
 
 UI_PORT = 8080
+TASK_PATIENCE = "30"
+"""Seconds that a task of Airflow 3 waits for an answer of the API server. By default it is 5, and a small machine that does much else
+was seen to take longer five times in a row, after which the task fails. Airflow knows the option from 3.1.1 on."""
 
 
 def values(declaration: Mapping[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
@@ -32,4 +35,5 @@ def values(declaration: Mapping[str, Any], annotations: dict[str, str]) -> dict[
         # Scripts give name and password; the page goes by its session.
         api = {"auth_backends": "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session"}
         return {"webserver": part, "webserverSecretKeySecretName": keys, "config": {"webserver": processes, "api": api}}
-    return {"apiServer": part, "apiSecretKeySecretName": keys, "jwtSecretName": keys, "config": {"api": processes}}
+    config = {"api": processes, "workers": {"execution_api_timeout": TASK_PATIENCE}}
+    return {"apiServer": part, "apiSecretKeySecretName": keys, "jwtSecretName": keys, "config": config}

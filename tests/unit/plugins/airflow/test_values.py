@@ -101,6 +101,14 @@ def test_airflow_3_has_an_api_server_where_airflow_2_has_a_webserver() -> None:
     ]
 
 
+def test_a_slow_machine_is_given_time() -> None:
+    two, three = derive(declaration(triggerer=True), {}), derive(declaration("3.2.2", "1.22.0", triggerer=True), {})
+    for component in (two["scheduler"], two["triggerer"], three["scheduler"], three["triggerer"], three["dagProcessor"]):
+        assert component["livenessProbe"]["timeoutSeconds"] == 60, "each of them starts a Python of its own"
+    assert three["config"]["workers"] == {"execution_api_timeout": "30"}
+    assert "workers" not in two["config"]
+
+
 def waited_for(declared: dict[str, Any], **own: Any) -> list[str]:
     return [f"{one['kind']} {one['name']}" for one in resources_to_wait_for(declared, render(declared, own, {}))]
 
