@@ -29,6 +29,9 @@ def values(declaration: Mapping[str, Any], annotations: dict[str, str]) -> dict[
         "podAnnotations": annotations,
         "service": service,
         "startupProbe": {"timeoutSeconds": 20, "periodSeconds": 10, "failureThreshold": 60},
+        # The first call of a task of Airflow 3 keeps the server from answering anybody: on a busy machine for more than the minute after
+        # which the chart's own probe would have it killed.
+        "livenessProbe": {"timeoutSeconds": 30, "periodSeconds": 30, "failureThreshold": 5},
     }
     keys, processes = declaration["secrets"]["keys"], {"workers": str(declaration["webserver_workers"])}
     if major(declaration) < 3:

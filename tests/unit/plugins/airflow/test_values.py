@@ -105,6 +105,8 @@ def test_a_slow_machine_is_given_time() -> None:
     two, three = derive(declaration(triggerer=True), {}), derive(declaration("3.2.2", "1.22.0", triggerer=True), {})
     for component in (two["scheduler"], two["triggerer"], three["scheduler"], three["triggerer"], three["dagProcessor"]):
         assert component["livenessProbe"]["timeoutSeconds"] == 60, "each of them starts a Python of its own"
+    for web in (two["webserver"], three["apiServer"]):
+        assert web["livenessProbe"] == {"timeoutSeconds": 30, "periodSeconds": 30, "failureThreshold": 5}
     assert three["config"]["workers"] == {"execution_api_timeout": "30"}
     assert "workers" not in two["config"]
 
