@@ -15,6 +15,9 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.c
 IMAGE_REASONS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
 CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
+_PASSING = ("cache: timed out", "no relationship found between node")
+"""What kubelet's caches and the node authorizer's graph (kubernetes.io, Using Node Authorization) catch up with by themselves."""
+
 _WRAPPING = re.compile(
     r'^(Back-off pulling image "[^"]*"(: |$)|Failed to pull image "[^"]*": |ErrImagePull: |rpc error: code = \w+ desc = '
     r'|failed to pull and unpack image "[^"]*": |failed to resolve reference "[^"]*": |failed to do request: \w+ "[^"]*": )+'
@@ -69,8 +72,8 @@ def mount_causes(pod: Object, events: Iterable[Object]) -> Iterator[Cause]:
         if event.get("reason") in ("FailedMount", "FailedAttachVolume"):
             named = re.search(r'for volume "([^"]+)" ?: (.*)', message)
             volume, said = (named[1], named[2]) if named else ("", message)
-            # Those of kubelet's own making are there a moment later.
-            if volume.startswith("kube-api-access-") or "cache: timed out" in said:
+            # Those of kubelet's own making are there a moment later, and so is its right to what a pod just bound to its node names.
+            if volume.startswith("kube-api-access-") or any(words in said for words in _PASSING):
                 continue
             reference = _reference(pod, said, f"its volume {volume}", _mounted(pod, volume))
             cause = reference or Cause(

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Any
@@ -48,6 +49,15 @@ class Api:
         client = self.client
         client.create(client.path("v1", "Namespace"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         return name
+
+    def end_job(self, namespace: str, name: str, outcome: str, **why: str) -> None:
+        """Write the end that its controller would write: ``outcome`` is Complete or Failed, after the condition that each needs."""
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        first = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[outcome]
+        conditions = [{**why, "type": kind, "status": "True", "lastTransitionTime": now} for kind in (first, outcome)]
+        counted = {"completionTime": now, "succeeded": 1} if outcome == "Complete" else {"failed": 1}
+        path = self.client.path("batch/v1", "Job", namespace, name)
+        self.client.patch(f"{path}/status", {"status": {"startTime": now, **counted, "conditions": conditions}})
 
     def run_module(self, name: str, /, *, check: bool = False, diff: bool = True, **arguments: Any) -> dict[str, Any]:
         """Run a module as Ansible does: a process of its own, arguments on standard input, one JSON answer."""

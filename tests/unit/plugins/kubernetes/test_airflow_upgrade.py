@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +179,7 @@ def test_a_migration_that_failed_is_deployed_by_the_next_run(api: Api, tmp_path:
     deploy(api, tmp_path, namespace, "1.16.0", "2.10.4")
     record = client.path("v1", "Secret", namespace, "sh.helm.release.v1.airflow.v1")
     assert client.get(record)
-    path = client.path("batch/v1", "Job", namespace, "airflow-run-airflow-migrations")
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("FailureTarget", "Failed")]
-    client.patch(f"{path}/status", {"status": {"startTime": now, "failed": 1, "conditions": conditions}})
+    api.end_job(namespace, "airflow-run-airflow-migrations", "Failed")
     deployed = {"status": {"revision": 1}}
     told = {"airflow_version": "2.10.4", "airflow_timeout": 30, "__airflow_deployed": deployed}
     status, shown = play(api, tmp_path, "migration", airflow_namespace=namespace, **told)
@@ -213,10 +209,7 @@ def test_an_administrator_who_is_made_is_left_alone_and_one_who_is_not_is_waited
     assert status == 2, shown
     assert "airflow-admin-user-abc" in shown
     assert client.get(f"{path}/airflow-admin-user-xyz") is None
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("SuccessCriteriaMet", "Complete")]
-    done = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": conditions}
-    client.patch(f"{path}/airflow-admin-user-abc/status", {"status": done})
+    api.end_job(namespace, "airflow-admin-user-abc", "Complete")
     status, shown = play(api, tmp_path, "admin", **admin)
     assert status == 0, shown
     assert "changed=0" in shown

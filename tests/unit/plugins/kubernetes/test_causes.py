@@ -143,10 +143,16 @@ def test_a_volume_that_cannot_be_mounted(message: str, said: str) -> None:
     assert said in cause.reason
 
 
-def test_what_kubelet_has_a_moment_later_is_no_cause() -> None:
-    message = (
-        'MountVolume.SetUp failed for volume "kube-api-access-w59tl" : failed to sync configmap cache: timed out waiting for the condition'
-    )
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"kube-api-access-w59tl" : failed to sync configmap cache: timed out waiting for the condition',
+        '"database" : secrets "postgresql" is forbidden: User "system:node:w1" cannot get resource "secrets" in API group "" in the '
+        "namespace \"airflow\": no relationship found between node 'w1' and this object",
+    ],
+)
+def test_what_kubelet_has_a_moment_later_is_no_cause(said: str) -> None:
+    message = f"MountVolume.SetUp failed for volume {said}"
     assert not list(mount_causes(pod({}), [{"reason": "FailedMount", "message": message}]))
 
 

@@ -7,12 +7,10 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client, Object
+from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Object
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.job import result_in
 
 from .conftest import Api
-
-NOW = "2026-01-01T00:00:00Z"
 
 
 def definition(namespace: str) -> Object:
@@ -23,17 +21,14 @@ def definition(namespace: str) -> Object:
     }
 
 
-def end_with(client: Client, namespace: str, **condition: str) -> threading.Thread:
-    """Give the Job its end, as its controller does; before that, the condition that it needs."""
-    path = client.path("batch/v1", "Job", namespace, "ask")
+def end_with(api: Api, namespace: str, outcome: str, **why: str) -> threading.Thread:
+    """Give the Job its end as soon as it is there, as its controller does."""
+    path = api.client.path("batch/v1", "Job", namespace, "ask")
 
     def write() -> None:
-        while client.get(path) is None:
+        while api.client.get(path) is None:
             time.sleep(0.1)
-        before = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[condition["type"]]
-        conditions = [{**condition, "type": kind, "status": "True", "lastTransitionTime": NOW} for kind in (before, condition["type"])]
-        done = {"completionTime": NOW, "succeeded": 1} if condition["type"] == "Complete" else {"failed": 1}
-        client.patch(f"{path}/status", {"status": {"startTime": NOW, **done, "conditions": conditions}})
+        api.end_job(namespace, "ask", outcome, **why)
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -46,7 +41,7 @@ def run(api: Api, namespace: str, check: bool = False, **options: Any) -> dict[s
 
 def test_a_job_that_completes_is_removed(api: Api) -> None:
     namespace, client = api.namespace(), api.client
-    thread = end_with(client, namespace, type="Complete")
+    thread = end_with(api, namespace, "Complete")
     done = run(api, namespace, timeout=30)
     thread.join()
     assert done["changed"] is True
@@ -57,9 +52,7 @@ def test_a_job_that_completes_is_removed(api: Api) -> None:
 
 def test_a_job_that_fails_says_so_and_stays(api: Api) -> None:
     namespace, client = api.namespace(), api.client
-    thread = end_with(
-        client, namespace, type="Failed", reason="BackoffLimitExceeded", message="Job has reached the specified backoff limit"
-    )
+    thread = end_with(api, namespace, "Failed", reason="BackoffLimitExceeded", message="Job has reached the specified backoff limit")
     failed = run(api, namespace, timeout=30)
     thread.join()
     assert failed["failed"] is True

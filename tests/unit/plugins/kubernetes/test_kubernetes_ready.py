@@ -107,11 +107,7 @@ def test_the_newest_pods_say_why_a_deployment_is_not_ready(api: Api) -> None:
 def test_a_failed_job_ends_the_wait_at_once_and_alone_is_blamed(api: Api) -> None:
     namespace, client = api.namespace(), api.client
     create(client, "batch/v1", "Job", namespace, "migrate", spec={"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}})
-    failed = [
-        {"type": kind, "status": "True", "reason": "BackoffLimitExceeded", "message": "limit"} for kind in ("FailureTarget", "Failed")
-    ]
-    path = f"{client.path('batch/v1', 'Job', namespace, 'migrate')}/status"
-    client.patch(path, {"status": {"startTime": "2026-01-01T00:00:00Z", "conditions": failed}})
+    api.end_job(namespace, "migrate", "Failed", reason="BackoffLimitExceeded", message="limit")
     result = ready(
         api,
         {"kind": "Job", "namespace": namespace, "name": "migrate"},
