@@ -49,5 +49,8 @@ echo "setup: making $venv with $("$python" --version); the first time takes a mi
     die "the package uv could not be installed. Without a network, point pip at a mirror (PIP_INDEX_URL or PIP_FIND_LINKS)."
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$lock" ||
     die "the packages of $lock could not be installed. Without a network, point uv at a mirror (UV_INDEX_URL or UV_FIND_LINKS)."
+# uv leaves out what pip does. Without bytecode each run of a module compiles its libraries anew: 3 s for Kubernetes' client alone.
+# Of the collections only a few files are ever imported; a file that is no Python of this version is nobody's business.
+"$venv/bin/python" -m compileall -qq -j 0 -x /ansible_collections/ "$venv"/lib/python3*/site-packages || true
 echo "$wanted" >"$venv/.lock-sha256"
 echo "setup: done"
