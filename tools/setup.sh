@@ -28,7 +28,7 @@ apt_install() { # <what it is for> <package>...
 mkdir -p "$(dirname "$link")"
 [ "$(readlink "$link" || true)" = ../../.. ] || ln -sfn ../../.. "$link"
 
-wanted=$(cat "$lock" requirements/uv.txt | sha256sum | cut -d' ' -f1)
+wanted=$(cat "$lock" requirements/uv.txt tools/setup.sh | sha256sum | cut -d' ' -f1)
 if [ -x "$venv/bin/ansible-playbook" ] && [ "$(cat "$venv/.lock-sha256" 2>/dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
