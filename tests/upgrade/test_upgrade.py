@@ -57,9 +57,10 @@ def end_of_life(item: dict[str, Any]) -> float:
 
 def touched(before: dict[str, tuple[Any, float]]) -> list[str]:
     """What is not as it was, but for what went at the end of its own life."""
-    after, now = state(), time.time()
-    expected = {name: kept for name, kept in before.items() if name in after or kept[1] > now}
-    return sorted(name for name in after.keys() | expected.keys() if after.get(name) != expected.get(name))
+    found, now = state(), time.time()
+    after = {name: content for name, (content, _end) in found.items()}
+    expected = {name: content for name, (content, end) in before.items() if name in after or end > now}
+    return sorted(name for name in after.keys() | expected.keys() if after.get(name, ...) != expected.get(name, ...))
 
 
 def counts(database: str = "airflow") -> dict[str, str]:

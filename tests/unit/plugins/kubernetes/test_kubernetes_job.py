@@ -23,10 +23,11 @@ def definition(namespace: str) -> Object:
 
 def end_with(api: Api, namespace: str, outcome: str, **why: str) -> threading.Thread:
     """Give the Job its end as soon as it is there, as its controller does."""
-    path = api.client.path("batch/v1", "Job", namespace, "ask")
+    client = api.client
+    path = client.path("batch/v1", "Job", namespace, "ask")
 
     def write() -> None:
-        while api.client.get(path) is None:
+        while client.get(path) is None:
             time.sleep(0.1)
         api.end_job(namespace, "ask", outcome, **why)
 
