@@ -27,8 +27,6 @@ def _as_declared() -> Iterator[None]:
 def test_failures_are_told_by_mail_and_webhook() -> None:
     kept: list[dict[str, Any]] = []
     api = AirflowApi()
-    with pushed() as clone:
-        (clone / "dags/fails.py").write_text(source_of("fails", "echo no more disk; exit 7"))
     with served(mail_server((SWITCH.address, 0), kept.append)) as mail, served(web_server((SWITCH.address, 0), kept.append)) as web:
         notifications = {
             "events": ["task", "dag_run"],
@@ -39,6 +37,9 @@ def test_failures_are_told_by_mail_and_webhook() -> None:
         done = declare(airflow_notifications=notifications, airflow_webhook_url=address)
         changed(done)
         assert "s3cret-path" not in done.stdout + done.stderr
+        # Only now: what the scheduler before read of a DAG stands for half a minute, and has nobody to tell of a failed run.
+        with pushed() as clone:
+            (clone / "dags/fails.py").write_text(source_of("fails", "echo no more disk; exit 7"))
         run = api.trigger("fails")
         assert api.finish("fails", run) == "failed"
         wait_for("four messages", lambda: len(kept) >= 4, 120)
