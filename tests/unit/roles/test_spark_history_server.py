@@ -12,8 +12,9 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-SCRIPT = ROOT / "roles/spark_history_server/files/fetch_jars.py"
+from lab.settings import CHECKOUT
+
+SCRIPT = CHECKOUT / "roles/spark_history_server/files/fetch_jars.py"
 CONTENT = bytes(range(256)) * 8192
 
 
@@ -52,7 +53,7 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_lab_runs_the_very_jars_that_are_fetched_elsewhere() -> None:
-    versions = yaml.safe_load((ROOT / "roles/platform/defaults/main/versions.yml").read_text())
+    versions = yaml.safe_load((CHECKOUT / "roles/platform/defaults/main/versions.yml").read_text())
     fetched = {jar["url"].removeprefix("{{ platform_maven_url }}/"): jar["sha256"] for jar in versions["platform_spark_s3a_jars"]}
-    lines = (ROOT / "lab/requirements/spark-s3a.sha256").read_text().splitlines()
+    lines = (CHECKOUT / "lab/requirements/spark-s3a.sha256").read_text().splitlines()
     assert fetched == {place: digest for digest, place in (line.split() for line in lines)}

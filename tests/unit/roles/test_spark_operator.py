@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from lab import components
+from lab.settings import CHECKOUT
 from tests import examples
 
-ROOT = Path(__file__).resolve().parents[3]
-ROLES = ROOT / "roles"
+ROLES = CHECKOUT / "roles"
 EXAMPLES = {"spark-pi": examples.pi, "word_count": examples.word_count}
 
 PLAYBOOK = """
@@ -53,7 +53,7 @@ def evaluate(directory: Path, **overrides: Any) -> dict[str, Any]:
     playbook, result = directory / "play.yml", directory / "result.json"
     playbook.write_text(PLAYBOOK.format(roles=ROLES, result=result))
     command = [sys.executable, "-m", "ansible", "playbook", str(playbook), "--extra-vars", json.dumps(overrides)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
     subprocess.run(command, check=True, cwd=directory, capture_output=True, env=environment)
     evaluated: dict[str, Any] = json.loads(result.read_text())
     return evaluated
@@ -249,5 +249,7 @@ def test_what_the_word_count_mounts_is_there_and_what_it_logs_is_read() -> None:
     history = yaml.safe_load((ROLES / "spark_history_server/defaults/main.yml").read_text())
     spec = examples.word_count()["spec"]
     assert {mount["name"] for mount in spec["driver"]["configMaps"]} == {general["platform_ca_config_map"]}
-    assert spec["driver"]["annotations"]["word-count/count.py"].strip() == (ROOT / "examples/dags/word_count/count.py").read_text().strip()
+    assert (
+        spec["driver"]["annotations"]["word-count/count.py"].strip() == (CHECKOUT / "examples/dags/word_count/count.py").read_text().strip()
+    )
     assert spec["sparkConf"]["spark.eventLog.dir"] == history["spark_history_server_log_directory"]

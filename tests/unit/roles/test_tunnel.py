@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[3]
+from lab.settings import CHECKOUT
 
 INVENTORY = """
 all:

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from lab.settings import CHECKOUT
 from tests.unit.lab.proxmox.cluster import SECRET, TOKEN_ID, USER, Cluster, populate, running
 
-CHECKOUT = Path(__file__).parents[3]
 Play = Callable[..., str]
 
 

@@ -6,8 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-SCENARIOS = sorted(file.parent.name for file in ROOT.glob("molecule/*/molecule.yml") if file.parent.name != "default")
+from lab.settings import CHECKOUT
+
+SCENARIOS = sorted(file.parent.name for file in CHECKOUT.glob("molecule/*/molecule.yml") if file.parent.name != "default")
 
 
 def run(folder: Path, failing: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
@@ -16,7 +17,7 @@ def run(folder: Path, failing: str) -> tuple[subprocess.CompletedProcess[str], l
     program.write_text(f'#!/bin/sh\necho "$3" >> {folder}/ran\ncase " {failing} " in *" $3 "*) exit 1 ;; esac\n')
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-    done = subprocess.run([ROOT / "tools/molecule-others.sh"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([CHECKOUT / "tools/molecule-others.sh"], env=environment, capture_output=True, text=True, check=False)
     return done, (folder / "ran").read_text().split()
 
 

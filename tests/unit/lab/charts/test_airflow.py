@@ -23,9 +23,9 @@ import yaml
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import versions
 
 from lab import charts, components
+from lab.settings import CHECKOUT
 
-ROOT = Path(__file__).resolve().parents[4]
-ROLES = ROOT / "roles"
+ROLES = CHECKOUT / "roles"
 
 PLAY = """
 - hosts: localhost
@@ -148,7 +148,7 @@ def fixture_roles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[st
     playbook, result = directory / "play.yml", directory / "result.json"
     playbook.write_text("".join([*plays, LAST_PLAY.format(result=result)]))
     command = [sys.executable, "-m", "ansible", "playbook", str(playbook)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return {case: {**role, "declared": declared[case]} for case, role in json.loads(result.read_text()).items()}

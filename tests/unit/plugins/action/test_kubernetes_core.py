@@ -17,8 +17,7 @@ from ansible_collections.homelab.data_platform.plugins.action.k8s import errors
 from ansible_collections.homelab.data_platform.plugins.action.k8s_taint import planned
 
 from lab import components
-
-ROOT = Path(__file__).resolve().parents[4]
+from lab.settings import CHECKOUT
 
 KUBECONFIG = {
     "apiVersion": "v1",
@@ -50,7 +49,7 @@ def play(directory: Path, module: str, kubeconfig: object) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        env={**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")},
     )
     assert done.returncode == 2, done.stdout + done.stderr
     return re.sub(r"\s+", " ", done.stdout + done.stderr)
