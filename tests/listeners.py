@@ -1,7 +1,4 @@
-"""Who is told of failures, in tests: a mail server and a web server that keep what they get.
-
-Run as `python -m tests.listeners ADDRESS FILE`, it serves both on an address and appends what comes to a file, one JSON object a line.
-"""
+"""Who is told of failures: a mail server and a web server that keep what they get, for tests.serving to serve."""
 
 from __future__ import annotations
 
@@ -9,25 +6,13 @@ import base64
 import json
 import socketserver
 import ssl
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-MAIL_PORT = 2525
-WEB_PORT = 8088
-
 Keep = Callable[[dict[str, Any]], None]
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
 
 
 class _Mail(socketserver.StreamRequestHandler):
@@ -81,15 +66,15 @@ class _Mail(socketserver.StreamRequestHandler):
         self.wfile.write(f"{text}\r\n".encode())
 
 
-def mail_server(address: tuple[str, int], keep: Keep, context: ssl.SSLContext | None = None) -> socketserver.TCPServer:
+def mail_server(keep: Keep, context: ssl.SSLContext | None = None) -> type[socketserver.BaseRequestHandler]:
     """A mail server that takes everything; with a context it offers STARTTLS, and takes a login once that is on."""
-    return _Server(address, type("Mail", (_Mail,), {"keep": staticmethod(keep), "context": context}))
+    return type("Mail", (_Mail,), {"keep": staticmethod(keep), "context": context})
 
 
-def web_server(address: tuple[str, int], keep: Keep) -> socketserver.TCPServer:
+def web_server(keep: Keep) -> type[socketserver.BaseRequestHandler]:
     """A web server that takes every POST."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Web(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             keep({"way": "webhook", "path": self.path, "body": json.loads(body)})
@@ -99,34 +84,4 @@ def web_server(address: tuple[str, int], keep: Keep) -> socketserver.TCPServer:
         def log_message(self, *words: object) -> None:
             """What came is kept; nothing is said."""
 
-    return ThreadingHTTPServer(address, Handler)
-
-
-@contextmanager
-def served(server: socketserver.TCPServer) -> Iterator[int]:
-    """Serve in the background; yields the port."""
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def main(address: str, file: Path) -> None:
-    """Serve both until stopped."""
-    lock = threading.Lock()
-
-    def keep(entry: dict[str, Any]) -> None:
-        with lock, file.open("a") as out:
-            out.write(json.dumps(entry) + "\n")
-
-    with served(mail_server((address, MAIL_PORT), keep)), served(web_server((address, WEB_PORT), keep)):
-        print("ready", flush=True)
-        threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    return Web

@@ -10,12 +10,13 @@ import pytest
 
 from lab.settings import SWITCH
 from tests.airflow.release import declare, deploy, source_of
-from tests.listeners import mail_server, served, web_server
+from tests.listeners import mail_server, web_server
 from tests.platform.airflow_api import AirflowApi
 from tests.platform.pipeline import airflow
 from tests.platform.reality import get, kubectl, wait_for
 from tests.playbook import changed
 from tests.repository import pushed
+from tests.serving import served
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +28,7 @@ def _as_declared() -> Iterator[None]:
 def test_failures_are_told_by_mail_and_webhook() -> None:
     kept: list[dict[str, Any]] = []
     api = AirflowApi()
-    with served(mail_server((SWITCH.address, 0), kept.append)) as mail, served(web_server((SWITCH.address, 0), kept.append)) as web:
+    with served(mail_server(kept.append), SWITCH.address) as mail, served(web_server(kept.append), SWITCH.address) as web:
         notifications = {
             "events": ["task", "dag_run"],
             "mail": {"host": SWITCH.address, "port": mail, "tls": "none", "from": "airflow@lab.test", "to": "me@lab.test"},

@@ -20,7 +20,8 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.erro
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive, render
 
 from lab.certificates import Authority
-from tests.listeners import mail_server, served, web_server
+from tests.listeners import mail_server, web_server
+from tests.serving import served
 from tests.unit.plugins.airflow.declared import ROLE, declaration
 
 MAIL = {"host": "mail.lan", "from": "airflow@example.com", "to": "me@example.com"}
@@ -116,7 +117,7 @@ def fixture_kept() -> list[dict[str, Any]]:
 
 @pytest.fixture(name="hook")
 def fixture_hook(kept: list[dict[str, Any]]) -> Iterator[str]:
-    with served(web_server(("127.0.0.1", 0), kept.append)) as port:
+    with served(web_server(kept.append)) as port:
         yield f"http://127.0.0.1:{port}/hooks/token"
 
 
@@ -135,7 +136,7 @@ def test_mail_is_encrypted_and_logged_in(load: Load, kept: list[dict[str, Any]],
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    with served(mail_server(("127.0.0.1", 0), kept.append, context)) as port:
+    with served(mail_server(kept.append, context)) as port:
         mail = {**MAIL, "host": "localhost", "port": port, "username": "bot", "to": ["me@example.com", "you@example.com"]}
         tell(load(settings({"mail": mail}, "smtp_password"), DATA_PLATFORM_SMTP_PASSWORD="s3cret"))
     (entry,) = kept
@@ -148,7 +149,7 @@ def test_server_whose_certificate_nobody_knows_gets_no_password(load: Load, kept
     pair = Authority(tmp_path, "mail").create().issue("mail", "localhost", names=["localhost"], addresses=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
-    with served(mail_server(("127.0.0.1", 0), kept.append, context)) as port:
+    with served(mail_server(kept.append, context)) as port:
         mail = {**MAIL, "host": "localhost", "port": port, "username": "bot"}
         module = load(settings({"mail": mail}, "smtp_password"), DATA_PLATFORM_SMTP_PASSWORD="s3cret")
         with pytest.raises(RuntimeError, match="mail: SSLCertVerificationError"):
@@ -169,7 +170,7 @@ def test_callbacks_of_the_dags_author_stay(load: Load, kept: list[dict[str, Any]
 
 
 def test_way_that_fails_leaves_the_other(load: Load, kept: list[dict[str, Any]], hook: str) -> None:
-    with served(web_server(("127.0.0.1", 0), kept.append)) as port:
+    with served(web_server(kept.append)) as port:
         closed = port
     both = {"webhook": True, "mail": {**MAIL, "host": "127.0.0.1", "port": closed, "tls": "none"}}
     module = load(settings(both, "webhook_url"), DATA_PLATFORM_WEBHOOK_URL=hook)

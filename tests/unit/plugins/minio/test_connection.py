@@ -10,17 +10,17 @@ import select
 import socket
 import socketserver
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.certificates import Authority
+from tests.serving import served
 from tests.unit.plugins.minio.conftest import DOMAIN, ROOT, Run, Server, actions, started
 
 # The least that makes each module ask the server something.
@@ -154,10 +154,8 @@ def page(request: pytest.FixtureRequest) -> Iterator[str]:
         def log_error(self, format: str, *args: Any) -> None:  # noqa: A002  (its own name)
             """Say nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(Page) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @each_module
@@ -240,15 +238,10 @@ def tunnel(minio: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
                             return
                         ends[end].sendall(data)
 
-    class Proxy(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    with Proxy(("127.0.0.1", 0), Tunnel) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("HTTPS_PROXY", f"http://somebody:their-password@127.0.0.1:{server.server_address[1]}")
+    with served(Tunnel) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://somebody:their-password@127.0.0.1:{port}")
         monkeypatch.setenv("NO_PROXY", "elsewhere.test")
         yield asked
-        server.shutdown()
 
 
 @each_module

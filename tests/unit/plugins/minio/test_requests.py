@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 from urllib3 import PoolManager
 
+from tests.serving import served
 from tests.unit.plugins.minio.conftest import ROOT, Run, Server, actions
 
 FEW, MANY = 6, 14
@@ -62,11 +63,9 @@ def way(minio: Server) -> Iterator[Way]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Passage) as passage:
-        threading.Thread(target=passage.serve_forever, daemon=True).start()
-        seen.url = f"http://127.0.0.1:{passage.server_port}"
+    with served(Passage) as port:
+        seen.url = f"http://127.0.0.1:{port}"
         yield seen
-        passage.shutdown()
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])
