@@ -46,6 +46,7 @@ class Builder:
             while any(thread.is_alive() for thread in threads):
                 for thread in threads:
                     thread.join(0.2)
+                self._progress.remind()
         except KeyboardInterrupt:
             self._stop()
             for thread in threads:

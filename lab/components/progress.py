@@ -22,6 +22,9 @@ _SIGNS = {
     "stopped": ("-", "yellow"),
 }
 
+_SILENCE = 60.0
+"""Seconds after which a log, which has no moving display, says again what is being built."""
+
 
 def clock(seconds: float) -> str:
     """Return a duration as people read it: 12s, 3m05s."""
@@ -46,7 +49,7 @@ class Progress:
         """Take the components in the order of their display, with what to call each."""
         self._console = console or Console(stderr=True)
         self._rows = {name: _Row(label) for name, label in labels.items()}
-        self._started = time.monotonic()
+        self._started = self._said = time.monotonic()
         self._lock = threading.Lock()
         self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4) if self._console.is_terminal else None
 
@@ -78,6 +81,16 @@ class Progress:
         if not self._live:
             self._say(f"{row.label}: {text}")
 
+    def remind(self) -> None:
+        """Say once more what is being built, where nothing was said for a minute; to be called every now and then."""
+        now = time.monotonic()
+        if self._live or now - self._said < _SILENCE:
+            return
+        with self._lock:
+            busy = [f"{row.label} ({row.step}), {clock(now - row.started)}" for row in self._rows.values() if row.state == "building"]
+        if busy:
+            self._say(f"still at {'; '.join(busy)}")
+
     def end(self, name: str, state: str) -> None:
         """Say how a build ended: built, failed or stopped."""
         row = self._rows[name]
@@ -95,6 +108,7 @@ class Progress:
         return f"{count['built']} built, {count['cached']} from the cache, {left} left, {clock(time.monotonic() - self._started)}"
 
     def _say(self, text: str) -> None:
+        self._said = time.monotonic()
         self._console.print(f"[{clock(time.monotonic() - self._started)}] {text}", highlight=False, markup=False, soft_wrap=True)
 
     def _table(self) -> RenderableType:

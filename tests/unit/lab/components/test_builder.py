@@ -23,8 +23,7 @@ from lab.components.base import Component, ComponentError
 from lab.components.builder import Builder, drop_scratch
 from lab.components.progress import Progress
 from lab.components.run import Job
-
-CHECKOUT = Path(__file__).resolve().parents[4]
+from lab.settings import CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -239,6 +238,11 @@ def test_the_display_says_what_is_left_and_what_came_from_the_cache() -> None:
         assert progress.summary().startswith("1 built, 1 from the cache, 1 left, ")
     assert "1 of 3 from the cache" in shown.getvalue()
     assert "two 2: compiling" in shown.getvalue()
+
+
+def test_a_log_is_told_again_what_takes_long(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.components.progress._SILENCE", 0.1)
+    assert "] still at slow (running), " in build(Script("slow", "1", "sleep 1; echo made > result"))
 
 
 def test_the_live_display_names_every_component() -> None:
