@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+from lab.settings import CHECKOUT
+
+EXAMPLES = CHECKOUT / "examples"
 VARIABLES = {
     "spark_version": "3.5.7",
     "spark_image": "registry.lan/spark-s3a:3.5.7-python3",

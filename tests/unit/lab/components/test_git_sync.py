@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[4] / "lab/components/files/image-git-sync/git-sync"
+from lab.settings import CHECKOUT
+
+PROGRAM = CHECKOUT / "lab/components/files/image-git-sync/git-sync"
 
 
 def git(directory: Path, *words: str) -> str:

@@ -14,8 +14,9 @@ import pytest
 from lab.components.base import ComponentError
 from lab.components.debian import mirrors
 from lab.components.images import IMAGES, Config, Image, archive_layers, pack_layer, write_archive
+from lab.settings import CHECKOUT
 
-FILES = Path(__file__).parents[4] / "lab/components/files"
+FILES = CHECKOUT / "lab/components/files"
 
 
 def unpack(archive: Path, to: Path) -> Path:

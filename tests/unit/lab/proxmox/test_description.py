@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +18,9 @@ from lab.proxmox.parameters import DRIVES, ConfigUpdate, Table
 from lab.proxmox.state import Store
 from lab.proxmox.storage import Storages
 from lab.proxmox.tasks import Tasks
+from lab.settings import CHECKOUT
 
-DESCRIPTION = Path(__file__).parents[5] / "shared/reference/data/pve-api.json"
+DESCRIPTION = CHECKOUT.parent / "shared/reference/data/pve-api.json"
 CONSTRAINTS = ("minimum", "maximum", "maxLength", "enum", "pattern")
 
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
-CHECKOUT = Path(__file__).parents[4]
+from lab.settings import CHECKOUT
+
 SECRET = "very-secret-value"
 
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROLE = Path(__file__).resolve().parents[4] / "roles/airflow"
+from lab.settings import CHECKOUT
+
+ROLE = CHECKOUT / "roles/airflow"
 
 PAIRS = [("1.13.1", "2.10.4"), ("1.16.0", "2.10.4"), ("1.18.0", "3.0.2"), ("1.19.0", "2.10.4"), ("1.22.0", "2.11.0"), ("1.22.0", "3.2.2")]
 

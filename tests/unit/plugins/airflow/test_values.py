@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,9 +17,10 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.erro
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive, merge, render
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 
+from lab.settings import CHECKOUT
 from tests.unit.plugins.airflow.declared import CHECKSUMS, PAIRS, bare, declaration, everything
 
-SCHEMAS = Path(__file__).resolve().parents[5] / "shared/reference/data"
+SCHEMAS = CHECKOUT.parent / "shared/reference/data"
 
 
 def test_merge_goes_into_mappings_and_replaces_the_rest() -> None:

@@ -16,10 +16,9 @@ import pytest
 import yaml
 
 from lab import components
+from lab.settings import CHECKOUT
 
 from .conftest import Api
-
-CHECKOUT = Path(__file__).parents[4]
 
 
 def deploy(api: Api, directory: Path, *options: str, **release: Any) -> tuple[int, str]:

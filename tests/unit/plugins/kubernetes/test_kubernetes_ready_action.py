@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.settings import CHECKOUT
+
 from .conftest import Api
 
-CHECKOUT = Path(__file__).parents[4]
 READY = {"kind": "Namespace", "name": "default"}
 
 Start = Callable[..., "subprocess.Popen[str]"]

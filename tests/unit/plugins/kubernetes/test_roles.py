@@ -17,9 +17,9 @@ import pytest
 import yaml
 from ansible_collections.homelab.data_platform.plugins.module_utils.kubernetes.client import Client
 
-from .conftest import Api
+from lab.settings import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[4]
+from .conftest import Api
 
 
 class Site:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.declaration 
 from hypothesis import given
 from hypothesis import strategies as st
 
-CHECKOUT = Path(__file__).parents[4]
+from lab.settings import CHECKOUT
 
 DISK: dict[str, Any] = {
     "name": "airflow-data",
