@@ -19,6 +19,10 @@ class Computer:
     """The user's computer, with the tunnel open."""
 
     pid: int
+    address: str = ADDRESS
+    """Where the pages are."""
+    options: tuple[str, ...] = ()
+    """What curl has to be told besides."""
 
     @property
     def inside(self) -> tuple[str, ...]:
@@ -27,14 +31,14 @@ class Computer:
 
     def fetch(self, path: str) -> str:
         """A page, or nothing where it is not served."""
-        return self._curl("--fail", f"{ADDRESS}{path}")
+        return self._curl("--fail", f"{self.address}{path}")
 
     def status(self, path: str) -> int:
         """The status of an answer; 0 for none."""
-        return int(self._curl("--output", "/dev/null", "--write-out", "%{http_code}", f"{ADDRESS}{path}"))
+        return int(self._curl("--output", "/dev/null", "--write-out", "%{http_code}", f"{self.address}{path}"))
 
     def _curl(self, *words: str) -> str:
-        argv = [*self.inside, "curl", "--silent", "--max-time", "20", *words]
+        argv = [*self.inside, "curl", "--silent", "--max-time", "20", *self.options, *words]
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
 

@@ -57,6 +57,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.secr
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import render
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import chart_of
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
+from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import IngressError
 
 
 def _without_traceback(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +67,7 @@ def _without_traceback(work: Callable[..., Any]) -> Callable[..., Any]:
     def filtered(*arguments: Any) -> Any:
         try:
             return work(*arguments)
-        except AirflowError as error:
+        except (AirflowError, IngressError) as error:
             raise AnsibleFilterError(str(error)) from error
 
     return filtered

@@ -55,9 +55,21 @@ def ingress_controller(declaration: dict[str, Any], classes: list[dict[str, Any]
         raise AnsibleFilterError(str(error)) from error
 
 
+def ingress_tls(ingress: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries of an Ingress for the declared certificate."""
+    try:
+        return rules.tls(ingress)
+    except rules.IngressError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"ingress_controller": ingress_controller, "spark_ui_annotations": rules.spark_ui_annotations}
+        return {
+            "ingress_controller": ingress_controller,
+            "ingress_tls": ingress_tls,
+            "spark_ui_annotations": rules.spark_ui_annotations,
+        }

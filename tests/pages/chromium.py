@@ -64,6 +64,14 @@ class Page:
         assert self.evaluate(f"!!({found})"), f"{self.url} has no link {text!r}"
         self._go(lambda: self.evaluate(f"{found}.click()"))
 
+    def submit(self, **fields: str) -> None:
+        """Fill in the form that has these fields, send it, and wait likewise."""
+        found = {name: f"document.querySelector('form [name={name}]')" for name in fields}
+        for name, value in fields.items():
+            assert self.evaluate(f"!!{found[name]}"), f"{self.url} has no field {name!r}"
+            self.evaluate(f"{found[name]}.value = {json.dumps(value)}")
+        self._go(lambda: self.evaluate(f"{next(iter(found.values()))}.form.submit()"))
+
     @property
     def url(self) -> str:
         """Where it is."""
@@ -76,7 +84,9 @@ class Page:
 
     def links(self) -> list[str]:
         """The addresses that it links to."""
-        found: list[str] = self.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
+        found: list[str] = self.evaluate(
+            "[...document.querySelectorAll('a[href]')].map(a => new URL(a.getAttribute('href'), document.baseURI).href)"
+        )
         return found
 
     def evaluate(self, expression: str) -> Any:
@@ -192,11 +202,17 @@ class Browser:
 
 
 @contextmanager
-def running(inside: Sequence[str]) -> Iterator[Browser]:
-    """Run Chromium on a computer; `inside` is what runs a command there."""
+def running(inside: Sequence[str], *options: str) -> Iterator[Browser]:
+    """Run Chromium on a computer, with further options; `inside` is what runs a command there."""
     root = components.path("browser") / "rootfs"
-    argv = [*inside, *("unshare", "--mount", "--pid", "--fork", "--kill-child"), "sh", "-c", START, str(root), "chromium-headless-shell"]
-    process = subprocess.Popen([*argv, *OPTIONS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+    argv = [*inside, *("unshare", "--mount", "--pid", "--fork", "--kill-child"), "sh", "-c", START, str(root)]
+    process = subprocess.Popen(
+        [*argv, "chromium-headless-shell", *options, *OPTIONS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+    )
     assert process.stdin and process.stdout
     try:
         yield Browser(process.stdout.fileno(), process.stdin.fileno())

@@ -11,19 +11,12 @@ from pathlib import Path
 import pytest
 
 from lab.settings import STATE
-from tests import tunnel
 from tests.pages import chromium
 from tests.pages.chromium import Browser, Page
+from tests.pages.conftest import in_order
 from tests.platform import pipeline
 from tests.platform.reality import kubectl, wait_for
 from tests.tunnel import ADDRESS, Computer
-
-
-@pytest.fixture(scope="session")
-def computer() -> Iterator[Computer]:
-    """The user's computer, with the tunnel open."""
-    with tunnel.opened() as computer:
-        yield computer
 
 
 @pytest.fixture(scope="session")
@@ -53,13 +46,6 @@ def application() -> Iterator[str]:
     name = pipeline.create_waiting()
     yield name
     kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", name)
-
-
-def in_order(page: Page) -> None:
-    """Everything that the page asked for was served, and nothing from a doubled path."""
-    assert page.answers
-    assert [answer for answer in page.answers if answer.status not in (200, 302)] == []
-    assert [url for url in (*page.links(), *(answer.url for answer in page.answers)) if "//" in url.partition("://")[2]] == []
 
 
 def test_the_login_page_of_airflow(page: Page, images: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
-from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import root_annotations
+from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import root_annotations, tls
 
 
 def values(declaration: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,17 +21,14 @@ def values(declaration: Mapping[str, Any]) -> dict[str, Any]:
     if not ingress:
         return {}
     path, two = ingress["path"], major(declaration) < 3
-    hosts: list[dict[str, Any]] = []
-    if ingress["host"]:
-        certificate = {"tls": {"enabled": True, "secretName": ingress["tls_secret"]}} if ingress["tls_secret"] else {}
-        hosts.append({"name": ingress["host"], **certificate})
+    certificate = {"tls": {"enabled": True, "secretName": ingress["tls_secret"]}} if tls(ingress) else {}
     web = {
         "enabled": True,
         "ingressClassName": ingress["class"],
         "annotations": root_annotations(ingress),
         "path": path,
         "pathType": "Prefix",
-        "hosts": hosts,
+        "hosts": [{"name": ingress["host"], **certificate}] if ingress["host"] else [],
     }
     wanted: dict[str, Any] = {"ingress": {"web" if two else "apiServer": web}}
     if path != "/" or ingress["host"]:

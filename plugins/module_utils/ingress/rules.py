@@ -48,16 +48,15 @@ def spark_ui_annotations(ingress: Mapping[str, Any]) -> dict[str, str]:
 
     The operator adds ingress-nginx's `rewrite-target` itself.
     """
-    annotations = {**ingress["annotations"]}
-    if ingress["controller"] == "traefik":
-        annotations = {f"{_TRAEFIK}.pathmatcher": "PathRegexp", f"{_TRAEFIK}.middlewares": _middleware(ingress, _STRIP[2]), **annotations}
-    return annotations
+    return {
+        **_traefik(ingress, pathmatcher="PathRegexp", middlewares=_middleware(ingress, _STRIP[2])),
+        **ingress["annotations"],
+    }
 
 
 def root_annotations(ingress: Mapping[str, Any]) -> dict[str, str]:
     """Return the annotations of the Ingress at `/`, which serves what nothing else does."""
-    annotations = {f"{_TRAEFIK}.priority": _ROOT} if ingress["controller"] == "traefik" else {}
-    return {**annotations, **ingress["annotations"]}
+    return {**_traefik(ingress, priority=_ROOT), **ingress["annotations"]}
 
 
 def below(ingress: Mapping[str, Any], path: str, metadata: Mapping[str, Any], backend: Object) -> Object:
@@ -65,7 +64,7 @@ def below(ingress: Mapping[str, Any], path: str, metadata: Mapping[str, Any], ba
     strip = _STRIP[_segments(path)]
     if ingress["controller"] == "nginx":
         return _ingress(ingress, metadata, [_nginx_path(path, backend)], _nginx_rewrite("/$2"))
-    annotations = {f"{_TRAEFIK}.middlewares": _middleware(ingress, strip)} if ingress["controller"] == "traefik" else {}
+    annotations = _traefik(ingress, middlewares=_middleware(ingress, strip))
     return _ingress(ingress, metadata, [{"path": path, "pathType": "Prefix", "backend": backend}], annotations)
 
 
@@ -73,15 +72,20 @@ def instead(ingress: Mapping[str, Any], paths: Sequence[str], metadata: Mapping[
     """Return an Ingress that serves a service's front page for all below some paths that has no rule of its own."""
     if ingress["controller"] == "nginx":
         return _ingress(ingress, metadata, [_nginx_path(path, backend) for path in paths], _nginx_rewrite("/"))
-    annotations = {}
-    if ingress["controller"] == "traefik":
-        annotations = {f"{_TRAEFIK}.middlewares": _middleware(ingress, "front-page"), f"{_TRAEFIK}.priority": _INSTEAD}
+    annotations = _traefik(ingress, middlewares=_middleware(ingress, "front-page"), priority=_INSTEAD)
     return _ingress(ingress, metadata, [{"path": path, "pathType": "Prefix", "backend": backend} for path in paths], annotations)
 
 
 def tls(ingress: Mapping[str, Any]) -> list[Object]:
-    """Return what an Ingress says of its certificate."""
-    return [{"hosts": [ingress["host"]], "secretName": ingress["tls_secret"]}] if ingress["tls_secret"] else []
+    """Return what an Ingress says of its certificate. Refuses one that is of no host."""
+    if not ingress["tls_secret"]:
+        return []
+    if not ingress["host"]:
+        raise IngressError(
+            f"platform_ingress_tls_secret is {ingress['tls_secret']!r}, and platform_ingress_host is empty: set it to the host that the "
+            "certificate is for."
+        )
+    return [{"hosts": [ingress["host"]], "secretName": ingress["tls_secret"]}]
 
 
 def _ingress(ingress: Mapping[str, Any], metadata: Mapping[str, Any], paths: list[Object], annotations: Mapping[str, str]) -> Object:
@@ -97,6 +101,19 @@ def _ingress(ingress: Mapping[str, Any], metadata: Mapping[str, Any], paths: lis
         "metadata": {**metadata, "annotations": {**annotations, **ingress["annotations"]}},
         "spec": spec,
     }
+
+
+def _traefik(ingress: Mapping[str, Any], **options: str) -> dict[str, str]:
+    """Return what Traefik is told of a rule, and nothing for another controller.
+
+    Ours has one port for both: a rule with a certificate is for TLS only, else the certificate would be there and the rule for plain HTTP.
+    https://doc.traefik.io/traefik/v3.0/routing/providers/kubernetes-ingress/#enabling-tls-via-annotations
+    """
+    if ingress["controller"] != "traefik":
+        return {}
+    if ingress["deployed"] and tls(ingress):
+        options["tls"] = "true"
+    return {f"{_TRAEFIK}.{name}": value for name, value in options.items()}
 
 
 def _nginx_path(path: str, backend: Object) -> Object:

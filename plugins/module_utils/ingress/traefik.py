@@ -27,6 +27,12 @@ LABELS = {"app.kubernetes.io/name": "traefik", "app.kubernetes.io/managed-by": "
 """By which its IngressClass is known again as ours."""
 CONFIGURATION = "/etc/traefik/dynamic/middlewares.yml"
 
+_TO_HTTPS = "to-https"
+_HTTPS_ROUTER: Object = {"entryPoints": ["web"], "rule": "PathPrefix(`/`)", "middlewares": [_TO_HTTPS], "service": "noop@internal"}
+_HTTPS_MIDDLEWARE: Object = {"redirectRegex": {"regex": "^http://", "replacement": "https://"}}
+"""Who comes by plain HTTP is sent to the same address by TLS. Spark sends people there: it knows nothing of the TLS that ends before it,
+and its redirects lead to http://. (Traefik's own `redirectScheme` would lose the port.)"""
+
 _READ = ["get", "list", "watch"]
 NAMESPACE_RULES: list[Object] = [
     # Traefik lists Secrets for the certificates of Ingresses, and does not start to serve a namespace where it may not.
@@ -77,9 +83,9 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
     name, namespace = declaration["name"], declaration["namespace"]
     labels = {**LABELS, "app.kubernetes.io/instance": name}
     metadata = {"name": name, "namespace": namespace, "labels": labels}
-    data = {posixpath.basename(CONFIGURATION): json.dumps({"http": {"middlewares": MIDDLEWARES}}, indent=2)}
+    data = {posixpath.basename(CONFIGURATION): json.dumps({"http": _file(declaration)}, indent=2)}
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    port: Object = {"name": "web", "port": 80, "targetPort": "web", "protocol": "TCP"}
+    port: Object = {"name": "web", "port": 443 if declaration["tls"] else 80, "targetPort": "web", "protocol": "TCP"}
     if declaration["node_port"]:
         port["nodePort"] = declaration["node_port"]
     return [
@@ -113,6 +119,13 @@ def objects(declaration: Mapping[str, Any]) -> list[Object]:
             },
         },
     ]
+
+
+def _file(declaration: Mapping[str, Any]) -> Object:
+    """Return what Traefik reads from its file."""
+    if not declaration["tls"]:
+        return {"middlewares": MIDDLEWARES}
+    return {"routers": {_TO_HTTPS: _HTTPS_ROUTER}, "middlewares": {**MIDDLEWARES, _TO_HTTPS: _HTTPS_MIDDLEWARE}}
 
 
 def middleware_objects(namespace: str) -> list[Object]:

@@ -252,3 +252,18 @@ exec:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* Where the web interface says that it is well. Airflow 2 answers below the path of its address only, and under its name. */}}
+{{- define "airflow.webHealth" -}}
+port: 8080
+scheme: HTTP
+{{- if include "airflow.three" . }}
+path: /api/v2/monitor/health
+{{- else if .Values.config.webserver.base_url }}
+{{- $address := urlParse (tpl .Values.config.webserver.base_url .) }}
+path: {{ $address.path }}/health
+httpHeaders: [{name: Host, value: {{ $address.hostname }}}]
+{{- else }}
+path: /health
+{{- end }}
+{{- end }}

@@ -94,8 +94,14 @@ DECLARATIONS: dict[str, dict[str, Any]] = {
     "s3": {**S3, "airflow_triggerer_enabled": True, **AIR_GAP},
     "volume": {"airflow_dags": {"source": "volume", "claim": "dags", "path": "team"}, "airflow_triggerer_enabled": True},
     "image": {"airflow_dags": {"source": "image"}},
+    "own-host": {
+        "platform_ingress_host": "data.lab.test",
+        "platform_ingress_tls_secret": "data-tls",
+        "platform_ingress_url": "https://data.lab.test:30998",
+        "airflow_ingress_path": "/airflow",
+    },
 }
-NEWER = ("plain", "everything", "celery-s3", "local")
+NEWER = ("plain", "everything", "celery-s3", "local", "own-host")
 CASES = (
     *(("2.10.4", declaration) for declaration in DECLARATIONS),
     *((version, declaration) for version in ("2.11.2", "3.2.2") for declaration in NEWER),
@@ -215,6 +221,16 @@ def test_task_pods_are_as_the_scheduler_makes_them(role: dict[str, Any], tmp_pat
     assert settings["core"]["dags_folder"] == folders.get(role["declared"]["airflow_dags"]["source"], "/opt/airflow/dags")
     assert settings["logging"]["remote_base_log_folder"] == "s3://datalake/logs/airflow-logs"
     assert settings["kubernetes_executor"]["pod_template_file"] == "/opt/airflow/pod_templates/pod_template_file.yaml"
+
+
+def test_the_web_interface_is_asked_for_its_health_where_it_answers(role: dict[str, Any], tmp_path: Path) -> None:
+    name, path = ("airflow-webserver", "/health") if airflow(role) < (3,) else ("airflow-api-server", "/api/v2/monitor/health")
+    (container,) = pod(stand_in(role, tmp_path)["Deployment", name])["containers"]
+    # Airflow 2 answers below the path of its address only, Airflow 3 below both.
+    below = role["declared"].get("airflow_ingress_path", "") if airflow(role) < (3,) else ""
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["path"] == below + path
+        assert container[probe]["httpGet"].get("httpHeaders", []) == ([{"name": "Host", "value": "data.lab.test"}] if below else [])
 
 
 def test_administrators_job_reads_the_configuration_that_the_chart_makes(role: dict[str, Any], tmp_path: Path) -> None:

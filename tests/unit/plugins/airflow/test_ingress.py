@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.values import derive
+from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import IngressError
 
 from tests.unit.plugins.airflow.declared import declaration
 
@@ -38,6 +39,11 @@ def test_it_knows_its_public_address_and_nothing_is_cut_off(version: tuple[str, 
     web = values["ingress"][key]
     assert web["hosts"] == [{"name": "data.example.org", "tls": {"enabled": True, "secretName": "data-tls"}}]
     assert not [name for name in web["annotations"] if name.endswith("middlewares")]
+
+
+def test_a_certificate_of_no_host_is_refused() -> None:
+    with pytest.raises(IngressError, match="platform_ingress_host is empty"):
+        behind(TWO, tls_secret="data-tls")
 
 
 def test_below_a_path_of_the_tunnel_too() -> None:

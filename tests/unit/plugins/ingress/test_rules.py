@@ -104,6 +104,25 @@ def test_annotations_host_and_certificate_are_those_of_every_ingress() -> None:
     assert "host" not in history()["spec"]["rules"][0], "through a tunnel the name is localhost"
 
 
+@pytest.mark.parametrize(("controller", "deployed", "told"), [("traefik", True, True), ("traefik", False, False), ("nginx", False, False)])
+def test_our_traefik_is_told_that_a_rule_with_a_certificate_is_for_tls(controller: str, deployed: bool, told: bool) -> None:
+    public: dict[str, Any] = {"controller": controller, "deployed": deployed, "host": "data.example.org", "tls_secret": "data-tls"}
+    ingress = {**declared(), **public}
+    annotations = [
+        root_annotations(ingress),
+        spark_ui_annotations(ingress),
+        history(**public)["metadata"]["annotations"],
+        instead(ingress, ["/spark-jobs"], METADATA, BACKEND)["metadata"]["annotations"],
+    ]
+    assert [one.get(f"{TRAEFIK}.tls") for one in annotations] == ["true" if told else None] * 4
+    assert f"{TRAEFIK}.tls" not in root_annotations(declared())
+
+
+def test_a_certificate_of_no_host_is_refused() -> None:
+    with pytest.raises(IngressError, match="platform_ingress_tls_secret is 'data-tls', and platform_ingress_host is empty"):
+        history(tls_secret="data-tls")
+
+
 @pytest.mark.parametrize("path", ["history", "/history/", "/", "/a/b/c", "//history"])
 def test_a_path_that_cannot_be_cut_off_is_refused(path: str) -> None:
     with pytest.raises(IngressError, match="wanted one or two segments"):

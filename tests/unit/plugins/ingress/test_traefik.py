@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ def declared(**changes: Any) -> dict[str, Any]:
         "namespace": "ingress",
         "namespaces": ["airflow", "spark-jobs"],
         "node_port": 30998,
+        "tls": False,
         "image": {"repository": "docker.io/library/traefik", "tag": "v3.5.3"},
         "replicas": 1,
         "log_level": "INFO",
@@ -105,6 +107,24 @@ def test_the_service_leads_to_the_pod_and_has_the_port() -> None:
     (inside,) = of("Service", node_port=0)
     assert inside["spec"]["type"] == "ClusterIP"
     assert "nodePort" not in inside["spec"]["ports"][0]
+
+
+def configuration(**changes: Any) -> dict[str, Any]:
+    """What Traefik reads from its file."""
+    (config,) = of("ConfigMap", **changes)
+    (content,) = config["data"].values()
+    return dict(yaml.safe_load(content)["http"])
+
+
+def test_with_a_certificate_plain_http_is_sent_to_tls_and_else_it_is_served() -> None:
+    content = configuration(tls=True)
+    ((name, router),) = content["routers"].items()
+    assert router["middlewares"] == [name]
+    redirect = content["middlewares"][name]["redirectRegex"]
+    assert re.sub(redirect["regex"], redirect["replacement"], "http://a.test:30998/b?c=http://d") == "https://a.test:30998/b?c=http://d"
+    assert "tls" not in router, "it is for those who come without"
+    assert "routers" not in configuration()
+    assert [one["spec"]["ports"][0]["port"] for tls in (True, False) for one in of("Service", tls=tls)] == [443, 80]
 
 
 def test_the_middlewares_lie_in_a_file_that_its_provider_reads() -> None:
