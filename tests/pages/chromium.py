@@ -131,7 +131,7 @@ class Traffic:
         if method == "Page.frameNavigated" and "parentId" not in event["frame"]:
             # What the page before had asked for is nobody's any more, and may have no end.
             self.open = {key: url for key, url in self.open.items() if key == event["frame"]["loaderId"]}
-        elif method == "Network.requestWillBeSent":
+        elif method == "Network.requestWillBeSent" and event["request"]["url"].startswith("http"):
             if redirect := event.get("redirectResponse"):
                 self.answers.append(Answer(redirect["url"], redirect["status"]))
             self.open[event["requestId"]] = event["request"]["url"]

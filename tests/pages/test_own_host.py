@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab.certificates import Authority, Pair
 from lab.settings import INVENTORY
+from tests import own_host
+from tests.own_host import AIRFLOW_PATH, HOST
 from tests.pages import chromium
 from tests.pages.chromium import Page
 from tests.pages.conftest import in_order
 from tests.platform import pipeline
-from tests.platform.reality import kubectl, secret, wait_for
+from tests.platform.reality import secret, wait_for
 from tests.playbook import Site, changed
 from tests.tunnel import Computer
 
-HOST = "data.lab.test"
-ADDRESS = f"https://{HOST}:8080"
+PORT = 8080
+ADDRESS = f"https://{HOST}:{PORT}"
 """On the user's computer the name leads into the tunnel."""
-SECRET = "data-tls"
 NAMESPACES = ("airflow", "spark-jobs", "spark-history")
-DECLARED = {
-    "platform_ingress_host": HOST,
-    "platform_ingress_tls_secret": SECRET,
-    "platform_ingress_url": ADDRESS,
-    "airflow_ingress_path": "/airflow",
-}
 SITE = Site(INVENTORY)
 
 
@@ -57,46 +48,35 @@ def pair(authority: Authority) -> Pair:
 @pytest.fixture(scope="module", autouse=True)
 def _declared(pair: Pair) -> Iterator[None]:
     """The host is declared, its certificate lies in each namespace with pages; in the end all is as the inventory has it."""
-    content = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text()}
-    for namespace in NAMESPACES:
-        metadata = {"name": SECRET, "namespace": namespace}
-        made = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": content}
-        kubectl("apply", "--filename=-", stdin=json.dumps(made))
-    deploy(**DECLARED)
-    assert not any(deploy(**DECLARED).values())
+    own_host.put_certificate(pair, *NAMESPACES)
+    declared = own_host.declaration(PORT)
+    deploy(**declared)
+    assert not any(deploy(**declared).values())
     yield
     deploy()
-    for namespace in NAMESPACES:
-        kubectl("delete", "secret", SECRET, "--namespace", namespace)
+    own_host.remove_certificate(*NAMESPACES)
 
 
 @pytest.fixture(scope="module", name="computer")
 def fixture_computer(computer: Computer, authority: Authority) -> Computer:
     """The user's computer, where the name leads into the tunnel and whoever signed its certificate is trusted."""
-    trusting = ("--resolve", f"{HOST}:8080:127.0.0.1", "--cacert", str(authority.certificate))
+    trusting = ("--resolve", f"{HOST}:{PORT}:127.0.0.1", "--cacert", str(authority.certificate))
     return replace(computer, address=ADDRESS, options=trusting)
 
 
 @pytest.fixture(scope="module")
 def page(computer: Computer, pair: Pair) -> Iterator[Page]:
     """A tab of a browser there, which takes the host's certificate and no other."""
-    options = (f"--host-resolver-rules=MAP {HOST} 127.0.0.1", f"--ignore-certificate-errors-spki-list={pin(pair)}")
-    with chromium.running(computer.inside, *options) as browser:
+    with chromium.running(computer.inside, *own_host.browser_options(pair, "127.0.0.1")) as browser:
         yield browser.page()
 
 
-def pin(pair: Pair) -> str:
-    """The digest of a certificate's public key, as browsers take it."""
-    key = x509.load_pem_x509_certificate(pair.certificate.read_bytes()).public_key()
-    return base64.b64encode(hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()).decode()
-
-
 def test_one_logs_in_to_airflow_below_its_path(page: Page) -> None:
-    page.open(f"{ADDRESS}/airflow/")
+    page.open(f"{ADDRESS}{AIRFLOW_PATH}/")
     in_order(page)
     page.submit(username="admin", password=secret("airflow", "airflow-admin")["password"])
     in_order(page)
-    assert page.url == f"{ADDRESS}/airflow/home"
+    assert page.url == f"{ADDRESS}{AIRFLOW_PATH}/home"
     assert "word_count" in page.text
 
 

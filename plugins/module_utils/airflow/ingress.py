@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import major
+from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.web import UI_PORT
 from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import root_annotations, tls
 
 
@@ -32,5 +34,10 @@ def values(declaration: Mapping[str, Any]) -> dict[str, Any]:
     }
     wanted: dict[str, Any] = {"ingress": {"web" if two else "apiServer": web}}
     if path != "/" or ingress["host"]:
-        wanted["config"] = {"webserver" if two else "api": {"base_url": ingress["url"] + path.rstrip("/")}}
+        base_url = ingress["url"] + path.rstrip("/")
+        wanted["config"] = {"webserver" if two else "api": {"base_url": base_url}}
+        if not two:
+            # Its whole API server moves below the path of its address, but for the part that the chart asks for its health.
+            execution = f"http://{declaration['release']}-api-server:{UI_PORT}{urlsplit(base_url).path}/execution/"
+            wanted["config"]["core"] = {"execution_api_server_url": execution}
     return wanted

@@ -41,6 +41,13 @@ def test_it_knows_its_public_address_and_nothing_is_cut_off(version: tuple[str, 
     assert not [name for name in web["annotations"] if name.endswith("middlewares")]
 
 
+@pytest.mark.parametrize(("changes", "path"), [({"path": "/airflow"}, "/airflow"), ({"host": "a.test", "url": "http://a.test"}, "")])
+def test_tasks_of_airflow_3_find_its_api_below_the_path(changes: dict[str, str], path: str) -> None:
+    assert behind(THREE, **changes)["config"]["core"]["execution_api_server_url"] == f"http://airflow-api-server:8080{path}/execution/"
+    assert "execution_api_server_url" not in behind(TWO, **changes)["config"].get("core", {})
+    assert "execution_api_server_url" not in behind(THREE)["config"].get("core", {}), "the chart knows it"
+
+
 def test_a_certificate_of_no_host_is_refused() -> None:
     with pytest.raises(IngressError, match="platform_ingress_host is empty"):
         behind(TWO, tls_secret="data-tls")
