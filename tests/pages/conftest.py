@@ -8,6 +8,8 @@ import pytest
 
 from tests import tunnel
 from tests.pages.chromium import Page
+from tests.platform import pipeline
+from tests.platform.reality import kubectl
 from tests.tunnel import Computer
 
 
@@ -16,6 +18,14 @@ def computer() -> Iterator[Computer]:
     """The user's computer, with the tunnel open."""
     with tunnel.opened() as computer:
         yield computer
+
+
+@pytest.fixture(scope="module")
+def application() -> Iterator[str]:
+    """The name of an application that waits, with its pages open."""
+    name = pipeline.create_waiting()
+    yield name
+    kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", name)
 
 
 def in_order(page: Page) -> None:

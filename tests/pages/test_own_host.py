@@ -80,15 +80,14 @@ def test_one_logs_in_to_airflow_below_its_path(page: Page) -> None:
     assert "word_count" in page.text
 
 
-def test_an_application_has_its_pages_and_then_its_history(page: Page, computer: Computer) -> None:
-    name = pipeline.create_waiting()
-    path = f"/spark-jobs/{name}"
+def test_an_application_has_its_pages_and_then_its_history(page: Page, computer: Computer, application: str) -> None:
+    path = f"/spark-jobs/{application}"
     wait_for(f"the pages below {path}", lambda: computer.fetch(f"{path}/api/v1/applications").startswith("["), 180)
     page.open(f"{ADDRESS}{path}")
     assert page.url == f"{ADDRESS}{path}/jobs/"
     in_order(page)
-    pipeline.release(name)
-    identity = pipeline.completed(name)
+    pipeline.release(application)
+    identity = pipeline.completed(application)
     wait_for(f"{identity} in the History Server", lambda: identity in computer.fetch("/spark-history/api/v1/applications"), 120)
     page.open(f"{ADDRESS}/spark-history")
     in_order(page)

@@ -40,14 +40,6 @@ def images() -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def application() -> Iterator[str]:
-    """The name of an application that waits, with its pages open."""
-    name = pipeline.create_waiting()
-    yield name
-    kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", name)
-
-
 def test_the_login_page_of_airflow(page: Page, images: Path) -> None:
     page.open(f"{ADDRESS}/")
     in_order(page)
