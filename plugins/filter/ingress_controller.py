@@ -41,26 +41,24 @@ _value:
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.data_platform.plugins.module_utils.ingress import rules, traefik
 
 
-def ingress_controller(declaration: dict[str, Any], classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Objects of the declared ingress controller."""
-    try:
-        return traefik.wanted(declaration, classes)
-    except rules.IngressError as error:
-        raise AnsibleFilterError(str(error)) from error
+def _without_traceback(work: Callable[..., Any]) -> Callable[..., Any]:
+    """What cannot work is an error of the filter, in the words of who found it."""
 
+    @wraps(work)
+    def filtered(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except rules.IngressError as error:
+            raise AnsibleFilterError(str(error)) from error
 
-def ingress_tls(ingress: dict[str, Any]) -> list[dict[str, Any]]:
-    """Entries of an Ingress for the declared certificate."""
-    try:
-        return rules.tls(ingress)
-    except rules.IngressError as error:
-        raise AnsibleFilterError(str(error)) from error
+    return filtered
 
 
 class FilterModule:
@@ -69,7 +67,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
-            "ingress_controller": ingress_controller,
-            "ingress_tls": ingress_tls,
-            "spark_ui_annotations": rules.spark_ui_annotations,
+            "ingress_controller": _without_traceback(traefik.wanted),
+            "ingress_tls": _without_traceback(rules.tls),
+            "spark_ui_annotations": _without_traceback(rules.spark_ui_annotations),
         }

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.data_platform.plugins.filter.ingress_controller import ingress_controller
+from ansible_collections.homelab.data_platform.plugins.filter.ingress_controller import FilterModule
+
+ingress_controller = FilterModule().filters()["ingress_controller"]
 
 
 def declared(**changes: Any) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def found(controller: str, **labels: str) -> dict[str, Any]:
 
 
 def made(**changes: Any) -> list[dict[str, Any]]:
-    return ingress_controller(declared(**changes), [])
+    objects: list[dict[str, Any]] = ingress_controller(declared(**changes), [])
+    return objects
 
 
 def of(kind: str, **changes: Any) -> list[dict[str, Any]]:
