@@ -44,10 +44,8 @@ _value:
 """
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow import upgrade
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.admin import admin_job
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.chart import source
@@ -58,19 +56,7 @@ from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.valu
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.versions import chart_of
 from ansible_collections.homelab.data_platform.plugins.module_utils.airflow.workloads import resources_to_wait_for
 from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import IngressError
-
-
-def _without_traceback(work: Callable[..., Any]) -> Callable[..., Any]:
-    """What cannot work is an error of the filter, in the words of who found it."""
-
-    @wraps(work)
-    def filtered(*arguments: Any) -> Any:
-        try:
-            return work(*arguments)
-        except (AirflowError, IngressError) as error:
-            raise AnsibleFilterError(str(error)) from error
-
-    return filtered
+from ansible_collections.homelab.data_platform.plugins.plugin_utils.filters import without_traceback
 
 
 class FilterModule:
@@ -95,4 +81,5 @@ class FilterModule:
             "airflow_stop": upgrade.stop,
             "airflow_start": upgrade.start,
         }
-        return {name: _without_traceback(work) for name, work in works.items()}
+        refusing = without_traceback(AirflowError, IngressError)
+        return {name: refusing(work) for name, work in works.items()}

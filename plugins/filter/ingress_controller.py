@@ -41,24 +41,10 @@ _value:
 """
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.data_platform.plugins.module_utils.ingress import rules, traefik
-
-
-def _without_traceback(work: Callable[..., Any]) -> Callable[..., Any]:
-    """What cannot work is an error of the filter, in the words of who found it."""
-
-    @wraps(work)
-    def filtered(*arguments: Any) -> Any:
-        try:
-            return work(*arguments)
-        except rules.IngressError as error:
-            raise AnsibleFilterError(str(error)) from error
-
-    return filtered
+from ansible_collections.homelab.data_platform.plugins.plugin_utils.filters import without_traceback
 
 
 class FilterModule:
@@ -66,8 +52,10 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {
-            "ingress_controller": _without_traceback(traefik.wanted),
-            "ingress_tls": _without_traceback(rules.tls),
-            "spark_ui_annotations": _without_traceback(rules.spark_ui_annotations),
+        works: dict[str, Callable[..., Any]] = {
+            "ingress_controller": traefik.wanted,
+            "ingress_tls": rules.tls,
+            "spark_ui_annotations": rules.spark_ui_annotations,
         }
+        refusing = without_traceback(rules.IngressError)
+        return {name: refusing(work) for name, work in works.items()}

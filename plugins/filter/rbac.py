@@ -40,16 +40,14 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.data_platform.plugins.module_utils.rbac import RbacError, objects, withdrawn
+from ansible_collections.homelab.data_platform.plugins.plugin_utils.filters import without_traceback
 
 
+@without_traceback(RbacError)
 def rbac(declaration: dict[str, Any], **options: bool) -> list[dict[str, Any]]:
     """Objects of the role for a declaration, or those that have to go."""
-    try:
-        return withdrawn(declaration) if options.get("withdrawn") else objects(declaration)
-    except RbacError as error:
-        raise AnsibleFilterError(str(error)) from error
+    return withdrawn(declaration) if options.get("withdrawn") else objects(declaration)
 
 
 class FilterModule:

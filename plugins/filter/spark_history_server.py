@@ -37,17 +37,15 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.data_platform.plugins.module_utils.ingress.rules import IngressError
 from ansible_collections.homelab.data_platform.plugins.module_utils.spark_history_server import SparkHistoryServerError, objects
+from ansible_collections.homelab.data_platform.plugins.plugin_utils.filters import without_traceback
 
 
+@without_traceback(SparkHistoryServerError, IngressError)
 def spark_history_server(declaration: dict[str, Any]) -> list[dict[str, Any]]:
     """Objects of the History Server for a declaration."""
-    try:
-        return objects(declaration)
-    except (SparkHistoryServerError, IngressError) as error:
-        raise AnsibleFilterError(str(error)) from error
+    return objects(declaration)
 
 
 class FilterModule:

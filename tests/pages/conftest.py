@@ -9,7 +9,6 @@ import pytest
 from tests import tunnel
 from tests.pages.chromium import Page
 from tests.platform import pipeline
-from tests.platform.reality import kubectl
 from tests.tunnel import Computer
 
 
@@ -23,9 +22,8 @@ def computer() -> Iterator[Computer]:
 @pytest.fixture(scope="module")
 def application() -> Iterator[str]:
     """The name of an application that waits, with its pages open."""
-    name = pipeline.create_waiting()
-    yield name
-    kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", name)
+    with pipeline.waiting() as name:
+        yield name
 
 
 def in_order(page: Page) -> None:

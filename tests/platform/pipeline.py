@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -30,10 +32,15 @@ def create_pi() -> str:
     return _create(examples.pi(), "image-spark")
 
 
-def create_waiting() -> str:
-    """Create the word count's application with another script, so that its pages stay until it is released."""
+@contextmanager
+def waiting() -> Iterator[str]:
+    """The word count's application with another script, so that its pages stay until it is released; yields its name."""
     script = (CHECKOUT / "tests/platform/waiting.py").read_text()
-    return _create(examples.word_count(output=MAY_END, script=script), "image-spark-s3a")
+    name = _create(examples.word_count(output=MAY_END, script=script), "image-spark-s3a")
+    try:
+        yield name
+    finally:
+        kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", name)
 
 
 def release(name: str) -> None:

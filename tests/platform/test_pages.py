@@ -10,7 +10,7 @@ import pytest
 
 from tests.platform import pipeline
 from tests.platform.conftest import Run
-from tests.platform.reality import kubectl, wait_for
+from tests.platform.reality import wait_for
 from tests.tunnel import ADDRESS, Computer
 
 
@@ -45,9 +45,8 @@ def bad(computer: Computer, page: str) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def running() -> Iterator[str]:
     """The name of an application whose pages are open."""
-    name = pipeline.create_waiting()
-    yield name
-    kubectl("delete", "sparkapplication", "--namespace", "spark-jobs", name)
+    with pipeline.waiting() as name:
+        yield name
 
 
 def test_pages_of_airflow(computer: Computer) -> None:
